@@ -1,0 +1,105 @@
+// Package config reads, checks and explains zproxy's one YAML file.
+package config
+
+import (
+	"io/fs"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// Config is the whole configuration, checked: every reference resolves, every
+// default is filled in.
+type Config struct {
+	Upstream     Upstream
+	Listeners    []Listener
+	ServiceUsers []ServiceUser
+	Unlisted     []string // full RPC names
+	Rules        []Rule
+	Audit        Audit
+	Admin        *Admin // nil: off
+	Limits       Limits
+}
+
+// Upstream is the ZITADEL instance.
+type Upstream struct {
+	Issuer         *url.URL // scheme and host only
+	Address        *url.URL // where to connect; the issuer when not configured
+	CAFile         string
+	ForwardHeaders []string // canonical or with a trailing '*'
+	Limit          *Limit
+}
+
+// Limit is a token bucket.
+type Limit struct {
+	Rate  float64 // per second
+	Burst int
+}
+
+// Listener is one named address that callers connect to.
+type Listener struct {
+	Name      string
+	Network   string // "tcp" or "unix"
+	Address   string // "127.0.0.1:8080" or "/run/zproxy/zproxy.sock"
+	Mode      fs.FileMode
+	AllowFrom []netip.Prefix
+	Hosts     []string // further names callers may use in Host
+	Anonymous string   // name of the anonymous caller; "" when Unix is set
+	Unix      []UnixCaller
+}
+
+// UnixCaller names the peer of a unix socket by uid or gid; exactly one is set.
+type UnixCaller struct {
+	Name string
+	UID  *uint32
+	GID  *uint32
+}
+
+// ServiceUser is one ZITADEL machine identity; exactly one kind is set.
+type ServiceUser struct {
+	Name                string
+	PrivateKeyJWT       *PrivateKeyJWT
+	ClientCredentials   *ClientCredentials
+	PersonalAccessToken *PersonalAccessToken
+	SystemUser          *SystemUser
+}
+
+// The kinds of service users. Files are read by authn/serviceuser.
+type (
+	// PrivateKeyJWT signs with ZITADEL's key file.
+	PrivateKeyJWT struct{ KeyFile string }
+	// ClientCredentials uses a client secret. UserID is optional (key user_id):
+	// the file does not name the user, and operations aimed at it are to be refused.
+	ClientCredentials struct{ ClientID, ClientSecretFile, UserID string }
+	// PersonalAccessToken is sent as it is. UserID as above.
+	PersonalAccessToken struct{ TokenFile, UserID string }
+	// SystemUser signs tokens of the System API itself.
+	SystemUser struct{ User, KeyFile, Audience string }
+)
+
+// Rule is one rule of the policy as the file has it.
+type Rule struct {
+	Name          string
+	Callers       []string
+	Operations    []string
+	Except        []string
+	Hazards       []string
+	Organizations []string
+	As            string
+	Shadow        bool
+	Limit         *Limit
+}
+
+// Audit says where records go: a path, or "-" for stdout.
+type Audit struct{ File string }
+
+// Admin is the listener for probes and metrics.
+type Admin struct{ Address string }
+
+// Limits bound what one request may cost (key limits, all optional).
+type Limits struct {
+	HeaderBytes int           // request header, default 64 KiB; beyond it 431
+	BodyBytes   int64         // request body, default 32 MiB, 0 in no case; beyond it 413
+	InspectBody int64         // body that is read before it is forwarded because it may name a user, default 4 MiB; beyond it 413
+	Drain       time.Duration // at the end: how long requests in flight may take, default 30s
+}
