@@ -131,7 +131,6 @@ func (g *guard) explainNetwork(ctx context.Context, err error) *FetchError {
 		dns  *net.DNSError
 		op   *net.OpError
 		cert *tls.CertificateVerificationError
-		rec  tls.RecordHeaderError
 		host x509.HostnameError
 		auth x509.UnknownAuthorityError
 	)
@@ -147,7 +146,7 @@ func (g *guard) explainNetwork(ctx context.Context, err error) *FetchError {
 	case errors.As(err, &host), errors.As(err, &auth):
 		e.Reason = "the token endpoint's certificate is not trusted"
 		e.Advice = "check upstream.ca_file and that upstream.issuer is the name in the certificate"
-	case errors.As(err, &rec):
+	case errors.Is(err, http.ErrSchemeMismatch):
 		e.Reason, e.Advice = "the token endpoint does not speak TLS", "check the scheme and port of upstream.issuer and upstream.address"
 	case errors.As(err, &dns):
 		e.Reason, e.Detail = "the token endpoint's name cannot be resolved", dns.Error()

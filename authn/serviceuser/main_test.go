@@ -1,6 +1,8 @@
 package serviceuser_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -100,4 +102,21 @@ func mustNew(t testing.TB, cfg serviceuser.Config, c serviceuser.Credential) *se
 		t.Fatal(err)
 	}
 	return s
+}
+
+// mustRSAInsecure makes a key that is too small, which Go itself refuses to
+// make unless asked.
+func mustRSAInsecure(t *testing.T) *rsa.PrivateKey {
+	t.Helper()
+	t.Setenv("GODEBUG", "rsa1024min=0")
+	return mustRSA(1024)
+}
+
+func ecKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
 }

@@ -22,6 +22,9 @@ import (
 )
 
 // Token is one access token of a service user. It is immutable.
+//
+// It hides itself from every formatting verb, but fmt does not call methods on
+// unexported fields: a type that keeps a Token in one must hide it itself.
 type Token struct {
 	// Authorization is the whole header value, "Bearer …", as a slice so that
 	// it can be put into a header map without an allocation. Never modify it.

@@ -1,0 +1,394 @@
+package serviceuser_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zproxy/zproxy/authn/serviceuser"
+)
+
+// inMemory carries requests to a handler without a socket, which synctest's
+// clock would not wait for. It takes as long as a request takes, in false time.
+type inMemory struct {
+	handler http.Handler
+	delay   time.Duration
+}
+
+func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	_ = r.Body.Close()
+	select {
+	case <-time.After(m.delay):
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	in := httptest.NewRequest(r.Method, r.URL.RequestURI(), strings.NewReader(string(body)))
+	in.Host, in.Header = r.Host, r.Header
+	w := httptest.NewRecorder()
+	w.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	m.handler.ServeHTTP(w, in)
+	return w.Result(), nil
+}
+
+// journal collects events.
+type journal struct {
+	mu     sync.Mutex
+	events []serviceuser.Event
+}
+
+func (j *journal) note(e serviceuser.Event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.events = append(j.events, e)
+}
+
+func (j *journal) of(kind serviceuser.EventKind) (found []serviceuser.Event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, e := range j.events {
+		if e.Kind == kind {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// inFalseTime runs f in a bubble with a running private key JWT source.
+func inFalseTime(t *testing.T, life int64, f func(t *testing.T, z *zitadel, s *serviceuser.Source, j *journal)) {
+	t.Helper()
+	file := writeFile(t, keyJSON(t, nil))
+	synctest.Test(t, func(t *testing.T) {
+		z := &zitadel{t: t, audience: issuer, host: "id.example.com"}
+		z.life.Store(life)
+		j := &journal{}
+		s := mustNew(t, serviceuser.Config{
+			Issuer: mustURL(t, issuer), Transport: inMemory{z, 20 * time.Millisecond}, Observe: j.note,
+		}, serviceuser.PrivateKeyJWT(file))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		synctest.Wait()
+		f(t, z, s, j)
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+func TestTokensAreRefreshedAtTwoThirdsOfTheirLife(t *testing.T) {
+	inFalseTime(t, 3600, func(t *testing.T, z *zitadel, s *serviceuser.Source, _ *journal) {
+		start := time.Now()
+		mustFirst(t, s)
+		for time.Since(start) < 6*time.Hour {
+			if tok, err := s.Token(); err != nil || time.Until(tok.Expiry) < 15*time.Minute {
+				t.Fatalf("after %v: %v, %v", time.Since(start), tok, err)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		times := z.requestTimes()
+		for i := 1; i < len(times); i++ {
+			if d := times[i].Sub(times[i-1]); d < 35*time.Minute || d > 43*time.Minute {
+				t.Errorf("refresh after %v of an hour", d)
+			}
+		}
+		if len(times) < 8 || len(times) > 11 {
+			t.Errorf("%d requests in 6 hours", len(times))
+		}
+	})
+}
+
+func TestAnEndedTokenIsNeverHandedOut(t *testing.T) {
+	inFalseTime(t, 600, func(t *testing.T, z *zitadel, s *serviceuser.Source, _ *journal) {
+		tok := mustFirst(t, s)
+		z.setAnswer(refuse(503, "", ""))
+		served := 0
+		for time.Until(tok.Expiry) > -time.Minute {
+			got, err := s.Token()
+			switch {
+			case err == nil && !time.Now().Before(got.Expiry):
+				t.Fatal("an ended token was handed out")
+			case err == nil:
+				served++
+			case time.Until(tok.Expiry) > 10*time.Second:
+				t.Fatalf("the token was withdrawn %v before its end", time.Until(tok.Expiry))
+			case !strings.Contains(err.Error(), `service user "reader" has no usable access token: ZITADEL is not available at the moment (503)`):
+				t.Fatalf("error %q", err)
+			}
+			time.Sleep(time.Second)
+		}
+		if served < 580 {
+			t.Errorf("served %d of 600 s while refreshes failed", served)
+		}
+		if st := s.Status(); st.Ready || st.Err == nil || !st.Expiry.IsZero() || st.Next.IsZero() {
+			t.Errorf("status %+v", st)
+		}
+	})
+}
+
+// A sleeping machine's monotonic clock stands still, its wall clock does not.
+func TestATokenThatEndedWhileTheMachineSleptIsNotHandedOut(t *testing.T) {
+	var asleep time.Duration
+	_, cfg := serve(t)
+	var mu sync.Mutex
+	cfg.Clock = func() time.Time { mu.Lock(); defer mu.Unlock(); return time.Now().Add(asleep) }
+	z, cfg2 := serve(t)
+	z.setAnswer(grantToken("tok", 60))
+	cfg.Address = cfg2.Address
+	s := mustNew(t, cfg, serviceuser.ClientCredentials("x", writeFile(t, "x")))
+	run(t, s)
+	old := mustFirst(t, s)
+	mu.Lock()
+	asleep = time.Hour
+	mu.Unlock()
+	if tok, err := s.Token(); err == nil {
+		t.Errorf("token of generation %d handed out an hour after its end", tok.Generation)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for {
+		if tok, err := s.Token(); err == nil && tok.Generation > old.Generation {
+			return // the loop noticed without being told
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatal("no fetch after waking up")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func TestAShortFaultCostsFewRequestsAndItsEndIsNoticed(t *testing.T) {
+	for range 20 { // the pauses are random
+		inFalseTime(t, 3600, func(t *testing.T, z *zitadel, s *serviceuser.Source, j *journal) {
+			tok := mustFirst(t, s)
+			z.setAnswer(refuse(503, "", ""))
+			s.Discard(tok)
+			before := z.requests.Load()
+			time.Sleep(4 * time.Second)
+			if n := z.requests.Load() - before; n > 12 || n < 3 {
+				t.Errorf("%d requests in a fault of 4 s", n)
+			}
+			z.setAnswer(nil)
+			end := time.Now()
+			for {
+				if _, err := s.Token(); err == nil {
+					break
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+			if d := time.Since(end); d > 8*time.Second {
+				t.Errorf("recovery noticed after %v", d)
+			}
+			if len(j.of(serviceuser.FetchFailed)) < 3 {
+				t.Error("failures were not reported")
+			}
+		})
+	}
+}
+
+func TestALongFaultIsAskedAboutSteadily(t *testing.T) {
+	inFalseTime(t, 3600, func(t *testing.T, z *zitadel, s *serviceuser.Source, _ *journal) {
+		tok := mustFirst(t, s)
+		z.setAnswer(refuse(500, "server_error", "Errors.Internal"))
+		s.Discard(tok)
+		time.Sleep(time.Minute)
+		before := z.requests.Load()
+		time.Sleep(10 * time.Minute)
+		if n := z.requests.Load() - before; n < 110 || n > 210 {
+			t.Errorf("%d requests in 10 minutes of fault", n)
+		}
+	})
+}
+
+func TestRefreshesThatFailWhileATokenServesAreUnhurried(t *testing.T) {
+	inFalseTime(t, 43199, func(t *testing.T, z *zitadel, s *serviceuser.Source, _ *journal) {
+		mustFirst(t, s)
+		z.setAnswer(refuse(503, "", ""))
+		time.Sleep(11 * time.Hour)
+		if n := z.requests.Load(); n > 400 {
+			t.Errorf("%d requests", n)
+		}
+		st := s.Status()
+		if !st.Ready || st.Err == nil {
+			t.Errorf("status %+v, want ready with the failure shown", st)
+		}
+	})
+}
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	for name, header := range map[string]func() string{
+		"seconds": func() string { return "120" },
+		"date":    func() string { return time.Now().Add(2 * time.Minute).UTC().Format(http.TimeFormat) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFalseTime(t, 3600, func(t *testing.T, z *zitadel, s *serviceuser.Source, _ *journal) {
+				tok := mustFirst(t, s)
+				z.setAnswer(func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Retry-After", header())
+					w.WriteHeader(http.StatusTooManyRequests)
+				})
+				s.Discard(tok)
+				time.Sleep(115 * time.Second)
+				if n := z.requests.Load(); n != 2 {
+					t.Errorf("%d requests, want 2", n)
+				}
+				z.setAnswer(nil)
+				time.Sleep(10 * time.Second)
+				if _, err := s.Token(); err != nil {
+					t.Errorf("after Retry-After: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestAnAbsurdRetryAfterIsBounded(t *testing.T) {
+	inFalseTime(t, 3600, func(t *testing.T, z *zitadel, s *serviceuser.Source, _ *journal) {
+		tok := mustFirst(t, s)
+		z.setAnswer(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "2000000000")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})
+		s.Discard(tok)
+		time.Sleep(time.Minute)
+		z.setAnswer(nil)
+		time.Sleep(5 * time.Minute)
+		if _, err := s.Token(); err != nil {
+			t.Errorf("after 6 minutes: %v", err)
+		}
+	})
+}
+
+func TestAnEndpointThatHangsIsGivenUp(t *testing.T) {
+	file := writeFile(t, "secret")
+	synctest.Test(t, func(t *testing.T) {
+		s := mustNew(t, serviceuser.Config{Issuer: mustURL(t, issuer), Transport: inMemory{nil, time.Hour}},
+			serviceuser.ClientCredentials("x", file))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		start := time.Now()
+		_, err := s.Next(t.Context(), nil)
+		if d := time.Since(start); d != 10*time.Second || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after %v: %v", d, err)
+		}
+		time.Sleep(5 * time.Second) // in the midst of the next request
+		start = time.Now()
+		cancel()
+		if err := <-done; err != nil || time.Since(start) != 0 {
+			t.Errorf("Run ended after %v with %v", time.Since(start), err)
+		}
+	})
+}
+
+func TestAColdStartCostsOneFetch(t *testing.T) {
+	file := writeFile(t, keyJSON(t, nil))
+	synctest.Test(t, func(t *testing.T) {
+		z := &zitadel{t: t, audience: issuer, host: "id.example.com"}
+		s := mustNew(t, serviceuser.Config{Issuer: mustURL(t, issuer), Transport: inMemory{z, time.Second}}, serviceuser.PrivateKeyJWT(file))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				start := time.Now()
+				if _, err := s.Token(); err == nil || time.Since(start) != 0 {
+					t.Errorf("Token waited %v for %v", time.Since(start), err)
+				}
+				if tok, err := s.Next(ctx, nil); err != nil || tok.Generation != 1 {
+					t.Errorf("Next: %v, %v", tok, err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := z.requests.Load(); n != 1 {
+			t.Errorf("%d token requests", n)
+		}
+		cancel()
+		<-done
+	})
+}
+
+func TestSystemTokensAreRenewedEveryFewMinutes(t *testing.T) {
+	file := writeFile(t, pkcs1(testKey()))
+	synctest.Test(t, func(t *testing.T) {
+		s := mustNew(t, serviceuser.Config{}, serviceuser.SystemUser("platform", file, issuer))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		time.Sleep(time.Hour)
+		tok, err := s.Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := time.Until(tok.Expiry); left < 54*time.Minute {
+			t.Errorf("%v left", left)
+		}
+		if tok.Generation < 11 || tok.Generation > 15 {
+			t.Errorf("%d tokens in an hour", tok.Generation)
+		}
+		cancel()
+		<-done
+	})
+}
+
+func TestRunRunsOnce(t *testing.T) {
+	inFalseTime(t, 3600, func(t *testing.T, _ *zitadel, s *serviceuser.Source, _ *journal) {
+		if err := s.Run(t.Context()); !errors.Is(err, serviceuser.ErrRunning) {
+			t.Errorf("second Run: %v", err)
+		}
+	})
+}
+
+func TestAStoppedSourceServesItsTokenAndFetchesNoMore(t *testing.T) {
+	z, cfg := serve(t)
+	s := mustNew(t, cfg, serviceuser.PrivateKeyJWT(writeFile(t, keyJSON(t, nil))))
+	stop := run(t, s)
+	tok := mustFirst(t, s)
+	stop()
+	if got, err := s.Token(); got != tok || err != nil {
+		t.Errorf("after the stop: %v, %v", got, err)
+	}
+	if n := z.requests.Load(); n != 1 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+func TestAKeyThatEndsSoonIsReported(t *testing.T) {
+	z, cfg := serve(t)
+	j := &journal{}
+	cfg.Observe = j.note
+	soon := time.Now().Add(20 * 24 * time.Hour).UTC().Format(time.RFC3339)
+	s := mustNew(t, cfg, serviceuser.PrivateKeyJWT(writeFile(t, keyJSON(t, map[string]any{"expirationDate": soon}))))
+	stop := run(t, s)
+	mustFirst(t, s)
+	stop()
+	if e := j.of(serviceuser.CredentialExpiring); len(e) != 1 || e[0].Expiry.Format(time.RFC3339) != soon {
+		t.Errorf("events %v", e)
+	}
+	if z.crowd.Load() != 1 {
+		t.Errorf("%d requests at once", z.crowd.Load())
+	}
+}
+
+// removeFile takes a credential away.
+func removeFile(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
