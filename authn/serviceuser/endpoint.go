@@ -39,6 +39,7 @@ type grant struct {
 	clientID     string
 	clientSecret secret
 	params       url.Values
+	assertion    bool   // the request carries an assertion
 	shown        secret // what the request shows the server and no text may repeat
 }
 
@@ -107,7 +108,7 @@ func newTransport(serverName string) http.RoundTripper {
 func (e *endpoint) exchange(ctx context.Context, g grant, began time.Time) (issued, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	guard := &guard{endpoint: e, shown: g.shown}
+	guard := &guard{endpoint: e, shown: g.shown, assertion: g.assertion}
 	conf := clientcredentials.Config{
 		ClientID:       g.clientID,
 		TokenURL:       e.url,

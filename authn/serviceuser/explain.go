@@ -50,7 +50,7 @@ func (g *guard) explainAnswer(a *oauth2.RetrieveError) *FetchError {
 		return e.busy()
 	}
 	e.Detail = g.quote(a)
-	reason, advice := refusal(g.status, a.ErrorCode, a.ErrorDescription)
+	reason, advice := refusal(g.status, a.ErrorCode, a.ErrorDescription, g.assertion)
 	if reason != "" {
 		e.Reason, e.Advice = reason, advice
 	}
@@ -69,8 +69,10 @@ func (e *FetchError) busy() *FetchError {
 }
 
 // refusal is ZITADEL's table of token errors in plain words.
-func refusal(status int, code, description string) (reason, advice string) {
+func refusal(status int, code, description string, assertion bool) (reason, advice string) {
 	switch {
+	case status == http.StatusInternalServerError && code == "server_error" && !assertion:
+		return "ZITADEL reports a fault of its own", "look into ZITADEL's log"
 	case status == http.StatusInternalServerError && code == "server_error":
 		// ZITADEL answers any assertion it does not like as its own fault.
 		return "ZITADEL reports a fault of its own, or it refused the assertion",

@@ -12,6 +12,7 @@ import (
 )
 
 func TestAReplacedKeyIsTakenUp(t *testing.T) {
+	t.Parallel()
 	file := writeFile(t, keyJSON(t, nil))
 	z, cfg := serve(t)
 	j := &journal{}
@@ -34,6 +35,7 @@ func TestAReplacedKeyIsTakenUp(t *testing.T) {
 }
 
 func TestABrokenReplacementLeavesTheOldKeyInUse(t *testing.T) {
+	t.Parallel()
 	file := writeFile(t, keyJSON(t, nil))
 	z, cfg := serve(t)
 	j := &journal{}
@@ -69,6 +71,7 @@ func TestABrokenReplacementLeavesTheOldKeyInUse(t *testing.T) {
 }
 
 func TestASecretRewrittenInPlaceIsTakenUp(t *testing.T) {
+	t.Parallel()
 	file := writeFile(t, "wrong!/+ value")
 	_, cfg := serve(t)
 	s := mustNew(t, cfg, serviceuser.ClientCredentials("provisioner", file))
@@ -85,6 +88,7 @@ func TestASecretRewrittenInPlaceIsTakenUp(t *testing.T) {
 
 // Kubernetes swaps a link to a directory; the path itself never changes.
 func TestASwappedLinkIsTakenUp(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for name, text := range map[string]string{"v1": "pat-1", "v2": "pat-2"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
@@ -111,6 +115,7 @@ func TestASwappedLinkIsTakenUp(t *testing.T) {
 }
 
 func TestATouchedFileCausesNoFetch(t *testing.T) {
+	t.Parallel()
 	file := writeFile(t, keyJSON(t, nil))
 	z, cfg := serve(t)
 	s := mustNew(t, cfg, serviceuser.PrivateKeyJWT(file))

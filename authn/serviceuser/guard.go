@@ -22,8 +22,9 @@ const (
 // guard is the round tripper of one token request: it addresses the instance,
 // and lets nothing of an answer through that the rest need not see.
 type guard struct {
-	endpoint *endpoint
-	shown    secret
+	endpoint  *endpoint
+	shown     secret
+	assertion bool
 
 	status     int
 	skew       time.Duration
@@ -105,4 +106,4 @@ func (g *guard) refuse(reason, advice string) *FetchError {
 	return g.refused
 }
 
-var errDamaged = errors.New("the token endpoint's answer is damaged JSON")
+var errDamaged = errors.New("the token endpoint's answer is damaged JSON or holds no token")

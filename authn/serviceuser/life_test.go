@@ -170,6 +170,28 @@ func TestATokenThatEndedWhileTheMachineSleptIsNotHandedOut(t *testing.T) {
 	}
 }
 
+// The tries of a source that failed in the far future must not wait for it.
+func TestAClockThatIsSetBackDoesNotDelayTheNextFetch(t *testing.T) {
+	z, cfg := serve(t)
+	var mu sync.Mutex
+	ahead := 24 * time.Hour
+	cfg.Clock = func() time.Time { mu.Lock(); defer mu.Unlock(); return time.Now().Add(ahead) }
+	z.setAnswer(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "60")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	s := mustNew(t, cfg, serviceuser.ClientCredentials("x", writeFile(t, "x")))
+	run(t, s)
+	if _, err := first(t, s); err == nil {
+		t.Fatal("a token came from an endpoint that is down")
+	}
+	z.setAnswer(grantToken("tok", 60))
+	mu.Lock()
+	ahead = 0
+	mu.Unlock()
+	within(t, "a token", func() bool { _, err := s.Token(); return err == nil })
+}
+
 func TestAShortFaultCostsFewRequestsAndItsEndIsNoticed(t *testing.T) {
 	for range 20 { // the pauses are random
 		inFalseTime(t, 3600, func(t *testing.T, z *zitadel, s *serviceuser.Source, j *journal) {

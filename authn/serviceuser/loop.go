@@ -25,6 +25,7 @@ type loop struct {
 	obtained  time.Time // when the current or last token was
 	fixed     bool      // fetching again can only bring the same token
 	discarded *Token    // the last one dealt with
+	seen      time.Time // the clock at the last step
 }
 
 // Run fetches tokens until ctx ends and then returns nil. The first fetch is at
@@ -37,7 +38,7 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 	defer s.running.Store(false)
 	defer s.rest()
-	l := &loop{Source: s, due: s.now()}
+	l := &loop{Source: s, due: s.now(), discarded: s.state.Load().discarded}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -57,6 +58,7 @@ func (l *loop) step(ctx context.Context) time.Duration {
 		return look
 	}
 	l.watch()
+	l.noteClock()
 	l.noteDiscard()
 	if now := l.now(); !l.due.IsZero() && !now.Before(l.due) {
 		l.fetch(ctx, now)
@@ -72,10 +74,22 @@ func (l *loop) step(ctx context.Context) time.Duration {
 func (s *Source) rest() {
 	s.update(func(st *state) {
 		st.pending, st.next = false, time.Time{}
-		if st.token == nil && st.failure == nil {
+		if st.failure == nil {
 			st.none = s.unavailable("its token source has been stopped", nil)
+			st.ended = st.none
 		}
 	})
+}
+
+// noteClock fetches at once when the clock was set back: times planned by the
+// clock as it stood before may be years away, and so may the token's end.
+func (l *loop) noteClock() {
+	now := l.now()
+	if now.Before(l.seen.Add(-look)) && !l.fixed {
+		l.notBefore = time.Time{}
+		l.plan(now)
+	}
+	l.seen = now
 }
 
 // plan sets the time of the next fetch, no earlier than the server asked.

@@ -54,7 +54,8 @@ func (m keyMinter) mint(ctx context.Context, e *endpoint, now time.Time) (issued
 		return issued{}, &FetchError{Reason: "the assertion could not be signed", Advice: "check the key file"}
 	}
 	return e.exchange(ctx, grant{
-		params: url.Values{"grant_type": {grantJWTBearer}, "assertion": {signed}},
-		shown:  newSecret(signed),
+		params:    url.Values{"grant_type": {grantJWTBearer}, "assertion": {signed}},
+		shown:     newSecret(signed),
+		assertion: true,
 	}, now)
 }

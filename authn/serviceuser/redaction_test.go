@@ -19,8 +19,9 @@ func TestNothingPrintsACredential(t *testing.T) {
 	file := writeFile(t, canarySecret)
 	cred := serviceuser.ClientCredentials("provisioner", file)
 	s := mustNew(t, cfg, cred)
-	run(t, s)
+	stop := run(t, s)
 	tok := mustFirst(t, s)
+	stop() // fmt reads unexported fields without regard to other goroutines
 	key, err := serviceuser.ParseKeyFile([]byte(keyJSON(t, nil)))
 	if err != nil {
 		t.Fatal(err)

@@ -24,9 +24,11 @@ func TestBadAnswersOfTheTokenEndpoint(t *testing.T) {
 		answer http.HandlerFunc
 		want   string
 	}{
-		"huge body":         {raw(200, "application/json", `{"access_token":"`+strings.Repeat("a", 70<<10)), "longer than 64 KiB"},
-		"huge refusal":      {raw(400, "application/json", strings.Repeat("a", 70<<10)), "longer than 64 KiB"},
-		"redirect":          {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 307) }, "redirect (307), which is never followed"},
+		"huge body":    {raw(200, "application/json", `{"access_token":"`+strings.Repeat("a", 70<<10)), "longer than 64 KiB"},
+		"huge refusal": {raw(400, "application/json", strings.Repeat("a", 70<<10)), "longer than 64 KiB"},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}, "redirect (307), which is never followed"},
 		"web page":          {raw(200, "text/html", "<html>"), "answer is not JSON"},
 		"form answer":       {raw(200, "application/x-www-form-urlencoded", "access_token=abc&token_type=Bearer&expires_in=60"), "answer is not JSON"},
 		"no content type":   {raw(200, "", `{"access_token":"abc","token_type":"Bearer","expires_in":60}`), "answer is not JSON"},
@@ -49,7 +51,7 @@ func TestBadAnswersOfTheTokenEndpoint(t *testing.T) {
 		"negative lifetime": {ok(`,"expires_in":-5`), "already ended"},
 		"lifetime a word":   {ok(`,"expires_in":"soon"`), "damaged JSON"},
 		"lifetime a list":   {ok(`,"expires_in":[60]`), "damaged JSON"},
-		"server_error":      {refuse(500, "server_error", "Errors.Internal"), "fault of its own, or it refused the assertion: server_error Errors.Internal; check this machine's clock"},
+		"server_error":      {refuse(500, "server_error", "Errors.Internal"), "fault of its own: server_error Errors.Internal"},
 		"locked user":       {refuse(400, "invalid_request", "Errors.User.NotActive"), "locked or deactivated"},
 		"no secret":         {refuse(400, "invalid_request", "Errors.User.Machine.Secret.NotExisting"), "has no client secret"},
 		"wrong secret":      {refuse(400, "invalid_request", "Errors.User.Machine.Secret.Invalid"), "refused the client secret"},
@@ -98,6 +100,19 @@ func TestBadAnswersOfTheTokenEndpoint(t *testing.T) {
 				t.Errorf("the secret shows: %s", all)
 			}
 		})
+	}
+}
+
+// ZITADEL reports a fault of its own when an assertion does not please it.
+func TestARefusedAssertionIsNamedAsWhatItMayBe(t *testing.T) {
+	z, cfg := serve(t)
+	z.setAnswer(refuse(500, "server_error", "Errors.Internal"))
+	s := mustNew(t, cfg, serviceuser.PrivateKeyJWT(writeFile(t, keyJSON(t, nil))))
+	run(t, s)
+	_, err := first(t, s)
+	const want = "fetching an access token: ZITADEL reports a fault of its own, or it refused the assertion: server_error Errors.Internal; check this machine's clock, that upstream.issuer"
+	if err == nil || !strings.HasPrefix(errors.Unwrap(err).Error(), want) {
+		t.Errorf("error %v (%v)", err, errors.Unwrap(err))
 	}
 }
 
@@ -196,6 +211,7 @@ func TestGarbageFromTheNetworkIsNotRepeated(t *testing.T) {
 			if err != nil {
 				return
 			}
+			_, _ = c.Read(make([]byte, 4096)) // what is in it does not matter
 			_, _ = c.Write([]byte(canarySecret + "\r\n\r\n"))
 			_ = c.Close()
 		}

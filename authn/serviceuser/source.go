@@ -231,7 +231,8 @@ func (s *Source) update(change func(*state)) {
 // Next waits for a token newer than after, which should have been discarded,
 // or for any token if after is nil. It joins the fetch under way and returns
 // the reason as an [*UnavailableError] once that fetch fails; between two tries
-// it does not wait for the next. When ctx ends before, the error wraps ctx.Err.
+// it does not wait for the next. Before [Source.Run] has begun it waits for
+// that. When ctx ends before, the error wraps ctx.Err.
 func (s *Source) Next(ctx context.Context, after *Token) (*Token, error) {
 	for {
 		st := s.state.Load()
