@@ -28,7 +28,7 @@ func (g *guard) explain(ctx context.Context, err error) *FetchError {
 	case errors.As(err, &answer):
 		return g.explainAnswer(answer)
 	case ctx.Err() == nil && g.status == http.StatusOK && !isNetwork(err):
-		return g.refuse(errDamaged.Error(), "check that upstream.issuer and upstream.address lead to ZITADEL")
+		return g.refuse("the token endpoint's answer is damaged JSON or holds no token", "check that upstream.issuer and upstream.address lead to ZITADEL")
 	}
 	return g.explainNetwork(ctx, err)
 }

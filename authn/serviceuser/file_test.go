@@ -86,6 +86,45 @@ func TestASecretRewrittenInPlaceIsTakenUp(t *testing.T) {
 	within(t, "a token", func() bool { _, err := s.Token(); return err == nil })
 }
 
+// File times show neither of two changes: one within a tick of the file
+// system's clock, one by a tool that keeps times.
+func TestAReplacementThatKeepsSizeAndTimeIsTakenUp(t *testing.T) {
+	t.Parallel()
+	keep := func(t *testing.T, path string, at time.Time) {
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(t *testing.T, path string, at time.Time) {
+		if err := os.WriteFile(path, []byte("pat-2"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		keep(t, path, at)
+	}
+	for name, c := range map[string]struct {
+		age    time.Duration
+		change func(t *testing.T, path string, at time.Time)
+	}{
+		"rewritten within a tick": {0, write},
+		"renamed into place with an old time": {time.Hour, func(t *testing.T, path string, at time.Time) {
+			write(t, path+".new", at)
+			if err := os.Rename(path+".new", path); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file, at := writeFile(t, "pat-1"), time.Now().Add(-c.age)
+			keep(t, file, at)
+			s := mustNew(t, serviceuser.Config{}, serviceuser.PersonalAccessToken(file))
+			c.change(t, file, at) // before the loop's first look
+			run(t, s)
+			within(t, "pat-2", func() bool { tok, err := s.Token(); return err == nil && tok.Authorization[0] == "Bearer pat-2" })
+		})
+	}
+}
+
 // Kubernetes swaps a link to a directory; the path itself never changes.
 func TestASwappedLinkIsTakenUp(t *testing.T) {
 	t.Parallel()

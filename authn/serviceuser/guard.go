@@ -2,7 +2,6 @@ package serviceuser
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -105,5 +104,3 @@ func (g *guard) refuse(reason, advice string) *FetchError {
 	g.refused = &FetchError{Reason: reason, Advice: advice, Status: g.status, RetryAfter: g.retryAfter, Skew: g.skew}
 	return g.refused
 }
-
-var errDamaged = errors.New("the token endpoint's answer is damaged JSON or holds no token")

@@ -103,6 +103,28 @@ func TestBadAnswersOfTheTokenEndpoint(t *testing.T) {
 	}
 }
 
+// Even a secret that looks like one of ZITADEL's error names is not repeated,
+// nor is a piece of any other.
+func TestEchoesOfASecretAreNotRepeated(t *testing.T) {
+	for secret, answer := range map[string]http.HandlerFunc{
+		"letmein_please":   refuse(400, "letmein_please", ""),
+		"Errors.Of.Humans": refuse(400, "x", "Errors.Of.Humans"),
+		canarySecret:       refuse(400, "x", "refused: "+canarySecret[:10]),
+	} {
+		z, cfg := serve(t)
+		z.setAnswer(answer)
+		s := mustNew(t, cfg, serviceuser.ClientCredentials("provisioner", writeFile(t, secret)))
+		run(t, s)
+		_, err := first(t, s)
+		if err == nil {
+			t.Fatal("a token came from a refusal")
+		}
+		if all := fmt.Sprint(err, errors.Unwrap(err)); strings.Contains(all, secret[:10]) {
+			t.Errorf("%q shows in %q", secret[:10], all)
+		}
+	}
+}
+
 // ZITADEL reports a fault of its own when an assertion does not please it.
 func TestARefusedAssertionIsNamedAsWhatItMayBe(t *testing.T) {
 	z, cfg := serve(t)

@@ -7,44 +7,10 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 )
-
-// Config holds what all kinds of credential need.
-type Config struct {
-	// Name is the service user's name in the configuration. It stands in errors
-	// and events. It must not be empty.
-	Name string
-	// Issuer is the instance's public origin, such as https://id.example.com:
-	// the audience of assertions and the Host of token requests. A JWT access
-	// token is valid only under the host it was issued for, so this must be the
-	// host that the API is called with. Kinds that make no token request do
-	// without.
-	Issuer *url.URL
-	// Address is where to connect instead of the issuer: scheme and host. If
-	// nil, the issuer.
-	Address *url.URL
-	// Transport carries the token requests. With an Address of scheme https it
-	// must verify the certificate against the issuer's name. If nil, a transport
-	// that does so, with the system's trust. Redirects are refused in any case.
-	Transport http.RoundTripper
-	// Clock tells the time. If nil, time.Now. Tokens are judged by the wall
-	// clock, because the monotonic one stands still while a machine sleeps.
-	Clock func() time.Time
-	// Observe is told what happens, from the goroutine of [Source.Run], one
-	// event at a time. It should return soon: fetches wait for it, requests do
-	// not. If nil, nothing is told.
-	Observe func(Event)
-}
-
-// Format prints the name.
-func (c Config) Format(f fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(f, "[configuration of service user %q]", c.Name)
-}
 
 // Source holds the current access token of one service user. Its methods may be
 // called by any number of goroutines at once.
@@ -194,12 +160,9 @@ func (st *state) reason() *UnavailableError {
 // first fetch follows at once; when its token is refused soon after, too, each
 // further one waits longer, up to 30 seconds.
 func (s *Source) Discard(t *Token) {
-	if t == nil || s.state.Load().token != t {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state.Load().token != t {
+	if t == nil || s.state.Load().token != t {
 		return
 	}
 	s.replace(func(st *state) {
@@ -258,33 +221,3 @@ func (s *Source) UserID() string { return s.userID }
 
 // Name is the service user's name in the configuration.
 func (s *Source) Name() string { return s.name }
-
-// Status is a snapshot of a source, for readiness and metrics.
-type Status struct {
-	// Ready is whether Token would return one.
-	Ready bool
-	// Generation counts the tokens obtained so far.
-	Generation uint64
-	// Expiry is when the current token ends; zero when there is none or it does
-	// not say.
-	Expiry time.Time
-	// CredentialExpiry is when the key ends; zero when the file does not say.
-	CredentialExpiry time.Time
-	// Next is when the source will fetch next; zero when it plans no fetch.
-	Next time.Time
-	// Err is why the last fetch failed; nil after one that succeeded. It is set
-	// while an older token still serves.
-	Err error
-}
-
-// Status returns what is known now.
-func (s *Source) Status() Status {
-	st := s.state.Load()
-	status := Status{Generation: st.generation, CredentialExpiry: st.keyExpiry, Next: st.next, Err: st.failure}
-	if t := s.usable(st); t != nil {
-		status.Ready, status.Expiry = true, t.Expiry
-	} else if status.Err == nil {
-		status.Err = st.reason()
-	}
-	return status
-}
