@@ -1,6 +1,9 @@
 // Package audit writes and reads audit records: what callers asked for, what
 // was decided, and what came of it. A record that cannot be written is an
 // error, and the error decides the request.
+//
+// A record is one JSON line, written by one write(2) before Write returns. The
+// names of its fields are a closed list, see [FieldTime] and what follows.
 package audit
 
 import "time"
@@ -18,6 +21,7 @@ const (
 // never bodies, query values or credentials. Zero values are left out.
 type Record struct {
 	Kind         Kind
+	Seq          uint64 // given by [Log.Write], which ignores what is here; set by [Reader.Read]
 	ID           string // request id, the same in intent, outcome and the Zproxy-Request-Id header
 	Time         time.Time
 	Listener     string
