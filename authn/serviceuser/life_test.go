@@ -345,6 +345,31 @@ func TestAColdStartCostsOneFetch(t *testing.T) {
 	})
 }
 
+func TestALifetimeCountsFromTheRequest(t *testing.T) {
+	file := writeFile(t, "x")
+	for life, want := range map[int64]string{600: "", 3: "had ended before the token endpoint's answer arrived"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := mustNew(t, serviceuser.Config{Issuer: mustURL(t, issuer), Transport: inMemory{grantToken("tok", life), 5 * time.Second}},
+				serviceuser.ClientCredentials("x", file))
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error)
+			start := time.Now()
+			go func() { done <- s.Run(ctx) }()
+			tok, err := s.Next(ctx, nil)
+			switch {
+			case want != "":
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("error %v, want %q", err, want)
+				}
+			case err != nil || !tok.Expiry.Equal(start.Add(10*time.Minute)):
+				t.Errorf("token %v, %v", tok, err)
+			}
+			cancel()
+			<-done
+		})
+	}
+}
+
 func TestSystemTokensAreRenewedEveryFewMinutes(t *testing.T) {
 	file := writeFile(t, pkcs1(testKey()))
 	synctest.Test(t, func(t *testing.T) {

@@ -63,7 +63,6 @@ func (l *loop) step(ctx context.Context) time.Duration {
 	if now := l.now(); !l.due.IsZero() && !now.Before(l.due) {
 		l.fetch(ctx, now)
 	}
-	l.noteDiscard() // one that came during the fetch
 	if l.due.IsZero() {
 		return look
 	}
@@ -159,7 +158,7 @@ func (l *loop) fail(err error) {
 		st.pending, st.failure, st.next = false, err, l.due
 		st.none, st.ended = gone, gone
 	})
-	l.observe(Event{Kind: FetchFailed, ServiceUser: l.name, Time: now, Generation: 0, Next: l.due, Skew: skew, Err: err})
+	l.observe(Event{Kind: FetchFailed, ServiceUser: l.name, Time: now, Next: l.due, Skew: skew, Err: err})
 }
 
 // noteDiscard plans a fetch for a token that the upstream refused.
