@@ -1,0 +1,73 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/zproxy/zproxy/internal/listener"
+)
+
+// listenAdmin opens the admin listener, if there is to be one. It shows no
+// credential and nothing of any request.
+func (g *Gateway) listenAdmin() error {
+	if g.cfg.Admin == nil {
+		return nil
+	}
+	socket, err := listener.Open(listener.Spec{Name: "admin", Network: "tcp", Address: g.cfg.Admin.Address})
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
+	})
+	mux.HandleFunc("GET /readyz", g.ready)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{}))
+	g.admin = &server{name: "admin", socket: socket, http: newServer(g, mux)}
+	return nil
+}
+
+// userReadiness is what /readyz says of one service user.
+type userReadiness struct {
+	Ready  bool       `json:"ready"`
+	Expiry *time.Time `json:"token_expires,omitempty"`
+	Error  string     `json:"error,omitempty"`
+}
+
+// ready tells from memory whether requests can be served: every service user
+// holds a token and records can be written. It never asks the upstream, whose
+// failure must not take all of the gateway's instances out of service.
+func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {
+	answer := struct {
+		Ready        bool                     `json:"ready"`
+		ServiceUsers map[string]userReadiness `json:"service_users"`
+		Audit        bool                     `json:"audit"`
+	}{Ready: g.audit.Healthy(), ServiceUsers: make(map[string]userReadiness), Audit: g.audit.Healthy()}
+	for name, s := range g.sources {
+		status := s.Status()
+		u := userReadiness{Ready: status.Ready}
+		if !status.Expiry.IsZero() {
+			u.Expiry = &status.Expiry
+		}
+		if status.Err != nil {
+			u.Error = status.Err.Error()
+		}
+		answer.ServiceUsers[name] = u
+		answer.Ready = answer.Ready && status.Ready
+	}
+	code := http.StatusOK
+	if !answer.Ready {
+		code = http.StatusServiceUnavailable
+	}
+	writeJSON(w, code, answer)
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the prober is gone; nothing to tell it
+}

@@ -1,0 +1,71 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/zproxy/zproxy/authn"
+	"github.com/zproxy/zproxy/internal/config"
+	"github.com/zproxy/zproxy/internal/listener"
+)
+
+// hardHeaderFactor says how many times limits.header_bytes net/http may read
+// before it gives up by itself. Up to there the refusal is ours: in the
+// caller's protocol and with a record of its own.
+const hardHeaderFactor = 4
+
+// listen opens the socket of one listener and readies its server.
+func (g *Gateway) listen(l config.Listener) (*server, error) {
+	says, err := authenticator(l)
+	if err != nil {
+		return nil, fmt.Errorf("preparing listener %s: %w", l.Name, err)
+	}
+	socket, err := listener.Open(listener.Spec{Name: l.Name, Network: l.Network, Address: l.Address, Mode: l.Mode})
+	if err != nil {
+		return nil, err
+	}
+	handler := g.proxy.Listener(l.Name, says)
+	observed := listener.Observe(socket, func(c listener.ConnInfo, status int) {
+		g.proxy.Malformed(l.Name, c.Peer, status)
+	})
+	s := newServer(g, observed.Handler(handler))
+	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return authn.ConnContext(observed.ConnContext(ctx, c), c)
+	}
+	s.MaxHeaderBytes = hardHeaderFactor * g.cfg.Limits.HeaderBytes
+	s.Protocols = new(http.Protocols)
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true) // prior knowledge: zitadel-go without TLS
+	return &server{name: l.Name, socket: observed, http: s}, nil
+}
+
+// newServer is an http.Server with the timeouts that every one of ours has.
+func newServer(g *Gateway, h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          log.New(g.log.With().Str("from", "net/http").Logger(), "", 0),
+		// "OPTIONS *" is to leave a record like everything else.
+		DisableGeneralOptionsHandler: true,
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: 250},
+	}
+}
+
+// authenticator says who is on a connection of l.
+func authenticator(l config.Listener) (authn.Authenticator, error) {
+	if l.Anonymous != "" {
+		return authn.NewAnonymous(authn.AnonymousConfig{
+			Name: l.Anonymous, AllowFrom: l.AllowFrom, Hosts: l.Hosts, Network: l.Network, ListenAddress: l.Address,
+		})
+	}
+	callers := make([]authn.UnixCaller, len(l.Unix))
+	for i, c := range l.Unix {
+		callers[i] = authn.UnixCaller(c)
+	}
+	return authn.NewUnix(callers)
+}

@@ -1,0 +1,53 @@
+package gateway
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/zproxy/zproxy/authn/serviceuser"
+	"github.com/zproxy/zproxy/internal/audit"
+)
+
+// metrics count what the audit records say. Labels are bounded: listeners,
+// reasons and rules come from the configuration and this program.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "zproxy_requests_total", Help: "Requests by listener, effect, reason and rule.",
+		}, []string{"listener", "effect", "reason", "rule"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "zproxy_request_seconds", Help: "Time of a request from its header to its outcome record.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 12),
+		}, []string{"listener", "effect"}),
+	}
+	m.registry.MustRegister(m.requests, m.seconds, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
+	return m
+}
+
+func (m *metrics) observe(r *audit.Record) {
+	m.requests.WithLabelValues(r.Listener, r.Effect, r.Reason, r.Rule).Inc()
+	m.seconds.WithLabelValues(r.Listener, r.Effect).Observe(r.Duration.Seconds())
+}
+
+// watch exposes when each service user's token ends.
+func (m *metrics) watch(sources map[string]*serviceuser.Source) {
+	for name, s := range sources {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "zproxy_token_expiry_seconds", Help: "Unix time at which the held access token ends; 0 without one or without an end.",
+			ConstLabels: prometheus.Labels{"service_user": name},
+		}, func() float64 {
+			if e := s.Status().Expiry; !e.IsZero() {
+				return float64(e.Unix())
+			}
+			return 0
+		}))
+	}
+}

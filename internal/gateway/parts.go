@@ -1,0 +1,145 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/zproxy/zproxy/authn/serviceuser"
+	"github.com/zproxy/zproxy/internal/config"
+	"github.com/zproxy/zproxy/policy"
+	"github.com/zproxy/zproxy/policy/operation"
+	"github.com/zproxy/zproxy/proxy"
+)
+
+// Rules compiles the rules of cfg against the catalogue of this build and the
+// unlisted operations that cfg adds. It reads no files and opens nothing.
+func Rules(cfg *config.Config) (*operation.Catalogue, *policy.Policy, error) {
+	catalogue, err := operation.Default()
+	if err != nil {
+		return nil, nil, err
+	}
+	unlisted := make([]operation.Name, len(cfg.Unlisted))
+	for i, name := range cfg.Unlisted {
+		unlisted[i] = operation.Name(name)
+	}
+	if catalogue, err = catalogue.WithUnlisted(unlisted...); err != nil {
+		return nil, nil, err
+	}
+	rules := make([]policy.Rule, len(cfg.Rules))
+	for i, r := range cfg.Rules {
+		rules[i] = policy.Rule{
+			Name: r.Name, Callers: r.Callers, Operations: r.Operations, Except: r.Except, Hazards: r.Hazards,
+			Organizations: r.Organizations, As: r.As, Shadow: r.Shadow,
+		}
+	}
+	compiled, err := policy.Compile(catalogue, rules)
+	return catalogue, compiled, err
+}
+
+// roots reads upstream.ca_file. Nil means the system's roots.
+func roots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading upstream.ca_file: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("reading the system's certificate authorities: %w", err)
+	}
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("reading upstream.ca_file %s: no PEM certificate in it; it must hold the CA that signed ZITADEL's certificate", file)
+	}
+	return pool, nil
+}
+
+func newUpstream(cfg *config.Config) (*proxy.Upstream, error) {
+	pool, err := roots(cfg.Upstream.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	return proxy.NewUpstream(proxy.UpstreamConfig{
+		Issuer: cfg.Upstream.Issuer, Address: cfg.Upstream.Address, RootCAs: pool,
+	})
+}
+
+// newSources reads the credential files of all service users; faults of
+// several are reported together.
+func newSources(cfg *config.Config, log zerolog.Logger) (map[string]*serviceuser.Source, error) {
+	pool, err := roots(cfg.Upstream.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	transport := http.RoundTripper(nil)
+	if pool != nil {
+		transport = tokenTransport(cfg.Upstream.Issuer.Hostname(), pool)
+	}
+	sources := make(map[string]*serviceuser.Source, len(cfg.ServiceUsers))
+	var faults []error
+	for _, u := range cfg.ServiceUsers {
+		s, err := serviceuser.New(serviceuser.Config{
+			Name: u.Name, Issuer: cfg.Upstream.Issuer, Address: cfg.Upstream.Address, Transport: transport,
+			Observe: func(e serviceuser.Event) { logEvent(log, e) },
+		}, credential(u))
+		if err != nil {
+			faults = append(faults, fmt.Errorf("service user %s: %w", u.Name, err))
+			continue
+		}
+		sources[u.Name] = s
+	}
+	return sources, errors.Join(faults...)
+}
+
+// credential is the one kind that the configuration gives u.
+func credential(u config.ServiceUser) serviceuser.Credential {
+	switch {
+	case u.PrivateKeyJWT != nil:
+		return serviceuser.PrivateKeyJWT(u.PrivateKeyJWT.KeyFile)
+	case u.ClientCredentials != nil:
+		c := u.ClientCredentials
+		return serviceuser.ClientCredentials(c.ClientID, c.ClientSecretFile).WithUserID(c.UserID)
+	case u.PersonalAccessToken != nil:
+		return serviceuser.PersonalAccessToken(u.PersonalAccessToken.TokenFile).WithUserID(u.PersonalAccessToken.UserID)
+	default:
+		c := u.SystemUser
+		return serviceuser.SystemUser(c.User, c.KeyFile, c.Audience)
+	}
+}
+
+// tokenTransport reaches the token endpoint with the trust of upstream.ca_file,
+// under the issuer's name whatever the address.
+func tokenTransport(name string, pool *x509.CertPool) *http.Transport {
+	return &http.Transport{
+		TLSClientConfig:     &tls.Config{ServerName: name, RootCAs: pool, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 5 * time.Second,
+		IdleConnTimeout:     30 * time.Second,
+	}
+}
+
+// logEvent tells the operator what happened to a service user's token.
+func logEvent(log zerolog.Logger, e serviceuser.Event) {
+	line := log.Info()
+	switch e.Kind {
+	case serviceuser.FetchFailed, serviceuser.CredentialRefused:
+		line = log.Error()
+	case serviceuser.TokenDiscarded, serviceuser.CredentialExpiring:
+		line = log.Warn()
+	}
+	line = line.Str("service_user", e.ServiceUser).AnErr("error", e.Err)
+	if !e.Expiry.IsZero() {
+		line = line.Time("expires", e.Expiry)
+	}
+	if !e.Next.IsZero() {
+		line = line.Time("next", e.Next)
+	}
+	line.Msg(string(e.Kind))
+}

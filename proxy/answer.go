@@ -1,0 +1,202 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/zproxy/zproxy/policy/operation"
+)
+
+var (
+	errTokenRefused = errors.New("zitadel refused the service user's token")
+	errRedirect     = errors.New("zitadel answered with a redirect")
+	errSwitching    = errors.New("zitadel wants to switch protocols")
+)
+
+// freshTokenWait bounds how long a refused request waits for the next token.
+const freshTokenWait = 5 * time.Second
+
+// tokenRefused tells whether ZITADEL refused the token that was attached.
+func (x *exchange) tokenRefused(res *http.Response) bool {
+	const unauthenticated = "16"
+	switch x.resolved.Protocol {
+	case operation.GRPC, operation.GRPCWeb, operation.GRPCWebText:
+		if s := res.Header.Get("Grpc-Status"); s != "" {
+			return s == unauthenticated
+		}
+		if x.resolved.Protocol != operation.GRPC || x.resolved.Operation.Unlisted || res.StatusCode != http.StatusOK {
+			break
+		}
+		// ZITADEL's v2 services send an error as header and trailer without a
+		// message between. All its operations are unary, so looking for the first
+		// byte holds nothing up.
+		var first [1]byte
+		n, err := res.Body.Read(first[:])
+		for n == 0 && err == nil {
+			n, err = res.Body.Read(first[:])
+		}
+		if n == 0 && err == io.EOF {
+			return res.Trailer.Get("Grpc-Status") == unauthenticated
+		}
+		res.Body = &unreadBody{ReadCloser: res.Body, first: first[:n], err: err}
+		return false
+	}
+	return res.StatusCode == http.StatusUnauthorized
+}
+
+// unreadBody gives back the byte that was read to see whether there is one.
+type unreadBody struct {
+	io.ReadCloser
+	first []byte
+	err   error
+}
+
+func (b *unreadBody) Read(p []byte) (int, error) {
+	if len(b.first) > 0 && len(p) > 0 {
+		n := copy(p, b.first)
+		b.first = b.first[n:]
+		return n, nil
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	return b.ReadCloser.Read(p)
+}
+
+// sendAgain replaces the token that ZITADEL refused and repeats the request
+// once. What cannot be repeated exactly is not: a write is never doubled, since
+// ZITADEL checks the token before it does anything.
+func (x *exchange) sendAgain(out *http.Request, refused *http.Response) (*http.Response, error) {
+	_ = refused.Body.Close()
+	x.user.Discard(x.held)
+	if x.body != nil {
+		return nil, errTokenRefused
+	}
+	ctx, cancel := context.WithTimeout(out.Context(), freshTokenWait)
+	defer cancel()
+	fresh, err := x.user.Next(ctx, x.held)
+	if err != nil {
+		return nil, errTokenRefused
+	}
+	x.held, x.auth = fresh, fresh.Authorization
+	if x.whole != nil {
+		out.Body = newReplayBody(x.whole)
+	}
+	res, err := x.send(out)
+	if err == nil && x.tokenRefused(res) {
+		_ = res.Body.Close()
+		x.user.Discard(fresh)
+		return nil, errTokenRefused
+	}
+	return res, err
+}
+
+// relay makes ZITADEL's answer one that callers may get.
+func (x *exchange) relay(res *http.Response) error {
+	switch {
+	case res.StatusCode == http.StatusSwitchingProtocols:
+		return errSwitching
+	case res.StatusCode >= 300 && res.StatusCode < 400 && res.StatusCode != http.StatusNotModified:
+		return errRedirect
+	}
+	x.record.GRPCStatus = res.Header.Get("Grpc-Status")
+	cleanAnswer(res.Header)
+	cleanAnswer(res.Trailer)
+	for name := range res.Trailer {
+		// ZITADEL's v1 sends in the header what it announces for the trailer;
+		// relayed, a client would read the status twice.
+		delete(res.Header, name)
+	}
+	res.Header[RequestIDHeader] = []string{x.record.ID}
+	if len(res.Header["Cache-Control"]) == 0 {
+		res.Header["Cache-Control"] = noStore
+	}
+	if x.resolved.Protocol == operation.REST && res.StatusCode == http.StatusUnauthorized {
+		res.Header["Www-Authenticate"] = challenge
+	}
+	if x.body != nil && x.in.ProtoMajor == 1 && !x.body.done.Load() {
+		// The rest of the body will not be read: what follows on this connection
+		// must not be taken for a request.
+		x.w.Header().Set("Connection", "close")
+	}
+	res.Body = &answerBody{ReadCloser: res.Body, x: x, res: res}
+	return nil
+}
+
+// Shared by all answers and never written to.
+var (
+	noStore   = []string{"no-store"}
+	challenge = []string{`Bearer realm="zitadel"`}
+)
+
+// answerBody is the body of ZITADEL's answer.
+type answerBody struct {
+	io.ReadCloser
+	x   *exchange
+	res *http.Response
+}
+
+// Close closes the body of in first (see [inBody.Close]) and takes from the
+// trailer, complete by then, what the record needs and callers must not get.
+func (b *answerBody) Close() error {
+	if b.x.body != nil {
+		_ = b.x.body.Close()
+	}
+	err := b.ReadCloser.Close()
+	trailer := b.res.Trailer
+	if s := trailer.Get("Grpc-Status"); s != "" {
+		b.x.record.GRPCStatus = s
+	}
+	if s := trailer.Get("X-Request-Id"); s != "" {
+		b.x.record.UpstreamRequestID = s
+	}
+	cleanAnswer(trailer)
+	return err
+}
+
+// failed answers when there is no answer of ZITADEL's to relay.
+func (x *exchange) failed(_ http.ResponseWriter, _ *http.Request, err error) {
+	r := x.failure(err)
+	if r.reason != ReasonCallerGone {
+		x.log.Warn().Err(err).Str("id", x.record.ID).Str("operation", x.record.Operation).
+			Str("reason", string(r.reason)).Msg("forwarding request failed")
+	}
+	x.refuse(r)
+}
+
+func (x *exchange) failure(err error) *refusal {
+	var timeout net.Error
+	switch {
+	case x.body != nil && x.body.over.Load():
+		return tooLarge("limits.body_bytes", x.bodyBytes)
+	case x.in.Context().Err() != nil:
+		return refuse(ReasonCallerGone, "the caller went away")
+	case x.body != nil && x.body.broken.Load():
+		return refuse(ReasonBodyRead, "the body ended before its announced end")
+	case errors.Is(err, errTokenRefused):
+		r := refuse(ReasonTokenRefused, "zitadel refused the access token of service user "+x.decision.As+
+			"; ask zproxy's operator whether it is locked, removed or of another instance")
+		r.retryAfter = 1
+		return r
+	case errors.Is(err, errRedirect), errors.Is(err, errSwitching):
+		return refuse(ReasonUpstreamAnswer, err.Error()+", which is never relayed")
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return refuse(ReasonUpstreamTimeout, "zitadel did not answer in time")
+	}
+	return refuse(ReasonUnreachable, "zitadel cannot be reached, or broke the connection off")
+}
+
+func byteCount(n int64) string {
+	switch {
+	case n >= 1<<20 && n%(1<<20) == 0:
+		return strconv.FormatInt(n>>20, 10) + " MiB"
+	case n >= 1<<10 && n%(1<<10) == 0:
+		return strconv.FormatInt(n>>10, 10) + " KiB"
+	}
+	return strconv.FormatInt(n, 10) + " bytes"
+}

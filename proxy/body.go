@@ -1,0 +1,96 @@
+package proxy
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// inBody is the body of in on its way upstream: counted, limited, and closable
+// while a read of it is pending.
+type inBody struct {
+	body  io.ReadCloser
+	limit int64 // bytes that may still be read
+
+	read   atomic.Int64
+	done   atomic.Bool // the whole body was read
+	over   atomic.Bool // the limit was hit
+	broken atomic.Bool // it ended before its end
+
+	// interrupt ends a pending read where closing the body would wait for it
+	// (HTTP/1); nil where it does not (HTTP/2).
+	interrupt func()
+}
+
+// newInBody wraps the body of r. declared is its Content-Length, -1 if unknown.
+func newInBody(w http.ResponseWriter, r *http.Request, limit int64) *inBody {
+	b := &inBody{body: r.Body, limit: limit}
+	if r.ProtoMajor == 1 {
+		b.interrupt = func() {
+			// An error means that the connection is gone, and the read with it.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
+		}
+	}
+	return b
+}
+
+func (b *inBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	if total := b.read.Add(int64(n)); total > b.limit {
+		b.over.Store(true)
+		return 0, errTooLarge
+	}
+	switch err {
+	case nil:
+	case io.EOF:
+		b.done.Store(true)
+	default:
+		b.broken.Store(true)
+	}
+	return n, err
+}
+
+// Close ends a pending read too. ReverseProxy closes the upstream's answer
+// before the handler returns, and an HTTP/2 transport waits there for whoever
+// still reads the request body: without this, a stream that ZITADEL ends early
+// hangs until the caller gives up (golang/go#80085).
+func (b *inBody) Close() error {
+	if b.interrupt == nil {
+		return b.body.Close()
+	}
+	if !b.done.Load() {
+		b.interrupt()
+	}
+	return nil // net/http closes it after the handler; here it would wait for the read
+}
+
+// replayBody is a body that was read before it is forwarded.
+type replayBody struct{ bytes.Reader }
+
+func newReplayBody(body []byte) *replayBody {
+	b := new(replayBody)
+	b.Reset(body)
+	return b
+}
+
+// Close does nothing: there is nothing to release.
+func (b *replayBody) Close() error { return nil }
+
+// readBody reads the whole body, up to limit bytes.
+func readBody(r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, errTooLarge
+	}
+	if r.ContentLength >= 0 {
+		body := make([]byte, r.ContentLength)
+		_, err := io.ReadFull(r.Body, body)
+		return body, err
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if err == nil && int64(len(body)) > limit {
+		return nil, errTooLarge
+	}
+	return body, err
+}

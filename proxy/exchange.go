@@ -1,0 +1,146 @@
+package proxy
+
+import (
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"time"
+
+	"github.com/zproxy/zproxy/authn"
+	"github.com/zproxy/zproxy/authn/serviceuser"
+	"github.com/zproxy/zproxy/internal/audit"
+	"github.com/zproxy/zproxy/policy"
+	"github.com/zproxy/zproxy/policy/operation"
+)
+
+// exchange is one request from its arrival to its outcome record: it carries
+// what becomes known on the way.
+type exchange struct {
+	*Proxy
+	w     answer
+	in    *http.Request
+	begin time.Time
+
+	record   audit.Record
+	resolved operation.Resolved
+	identity authn.Identity
+	decision policy.Decision
+
+	user  ServiceUser // nil when the caller's own token is passed
+	auth  []string    // the value of Authorization upstream
+	org   []string    // the value of x-zitadel-orgid upstream; nil for none
+	whole []byte      // the body, where it was read before forwarding
+	body  *inBody     // the body, where it streams
+
+	held *serviceuser.Token
+
+	reverse httputil.ReverseProxy
+}
+
+// answer is what the caller gets: counted, and without informational responses
+// of the upstream, whose headers nobody has looked at.
+type answer struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (a *answer) WriteHeader(status int) {
+	if status >= 100 && status < 200 {
+		return
+	}
+	if a.status == 0 {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	n, err := a.ResponseWriter.Write(p)
+	a.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach Flush and the deadlines.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// newExchange begins a request: id, clock, and a record that says at least
+// where it came in and what was asked for.
+func (p *Proxy) newExchange(listener string, w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{Proxy: p, in: r, begin: p.clock()}
+	x.w.ResponseWriter = w
+	path := ""
+	if strings.HasPrefix(r.RequestURI, "/") { // another form of target could carry userinfo
+		path, _, _ = strings.Cut(r.RequestURI, "?")
+	}
+	x.record = audit.Record{
+		ID: p.newID(), Time: x.begin, Listener: listener, Peer: r.RemoteAddr,
+		Method: r.Method, Path: path, Effect: effectDeny, TraceID: traceID(r.Header),
+	}
+	return x
+}
+
+const (
+	effectAllow = "allow"
+	effectDeny  = "deny"
+)
+
+// refuse answers the request ourselves.
+func (x *exchange) refuse(r *refusal) {
+	x.record.Reason = string(r.reason)
+	if x.w.status != 0 { // the answer has begun; only the record can still tell
+		return
+	}
+	_, x.record.GRPCStatus = reply(&x.w, x.resolved.Protocol, x.in.Header.Get("Content-Type"), x.record.ID, r)
+}
+
+// end writes the outcome record, whatever happened, a panic included.
+func (x *exchange) end() {
+	x.record.Kind = audit.Outcome
+	x.record.Status = x.w.status
+	x.record.BytesOut = x.w.bytes
+	x.record.BytesIn = int64(len(x.whole))
+	if x.body != nil {
+		x.record.BytesIn = x.body.read.Load()
+	}
+	x.record.Duration = x.clock().Sub(x.begin)
+	if err := x.audit.Write(&x.record); err != nil {
+		x.evidenceLost(err)
+	}
+	if x.observe != nil {
+		x.observe(&x.record)
+	}
+}
+
+// traceID is the trace id of a W3C traceparent (https://www.w3.org/TR/trace-context/#traceparent-header), or "".
+func traceID(h http.Header) string {
+	v := h["Traceparent"]
+	if len(v) != 1 || len(v[0]) < 55 || v[0][2] != '-' || v[0][35] != '-' {
+		return ""
+	}
+	id := v[0][3:35]
+	for i := range len(id) {
+		if c := id[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return ""
+		}
+	}
+	return id
+}
+
+// Malformed records a request that net/http refused with status before any
+// handler saw it; peer is who was on the connection.
+func (p *Proxy) Malformed(listener, peer string, status int) {
+	r := audit.Record{
+		Kind: audit.Outcome, ID: p.newID(), Time: p.clock(), Listener: listener, Peer: peer,
+		Effect: effectDeny, Reason: string(ReasonMalformed), Status: status,
+	}
+	if err := p.audit.Write(&r); err != nil {
+		p.evidenceLost(err)
+	}
+	if p.observe != nil {
+		p.observe(&r)
+	}
+}

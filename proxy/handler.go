@@ -1,0 +1,244 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/zproxy/zproxy/authn"
+	"github.com/zproxy/zproxy/internal/audit"
+	"github.com/zproxy/zproxy/policy"
+	"github.com/zproxy/zproxy/policy/operation"
+)
+
+// Listener is the handler of one listener: callers are who says tells they are.
+func (p *Proxy) Listener(name string, says authn.Authenticator) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := p.newExchange(name, w, r)
+		defer x.end()
+		if refusal := x.prepare(says); refusal != nil {
+			x.refuse(refusal)
+			return
+		}
+		x.forwardUpstream()
+	})
+}
+
+// prepare is the way of a request up to forwarding: everything that can fail.
+// Operation comes first only to know in which protocol to answer.
+func (x *exchange) prepare(says authn.Authenticator) *refusal {
+	resolveErr := x.operation()
+	if r := admit(x.in, x.headerBytes); r != nil {
+		return r
+	}
+	if r := x.caller(says); r != nil {
+		return r
+	}
+	if resolveErr != nil {
+		return x.unresolved(resolveErr)
+	}
+	for _, step := range [...]func(*exchange) *refusal{
+		(*exchange).decide,
+		(*exchange).organization,
+		(*exchange).inspect,
+		(*exchange).evidence,
+		(*exchange).limit,
+		(*exchange).token,
+	} {
+		if r := step(x); r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// operation names what ZITADEL would be made to do.
+func (x *exchange) operation() error {
+	contentType := ""
+	if v := x.in.Header["Content-Type"]; len(v) > 0 {
+		contentType = v[0]
+	}
+	var err error
+	x.resolved, err = x.catalogue.Resolve(operation.Request{
+		Method: x.in.Method, Target: x.in.RequestURI, ContentType: contentType,
+	})
+	x.record.Protocol = x.resolved.Protocol.String()
+	if err == nil {
+		x.record.Operation = string(x.resolved.Operation.Name)
+	}
+	return err
+}
+
+func (x *exchange) unresolved(err error) *refusal {
+	var e *operation.Error
+	if errors.As(err, &e) {
+		return refuse(Reason(e.Reason), e.Detail)
+	}
+	return refuse(ReasonMalformed, "the request cannot be resolved")
+}
+
+// caller establishes who is on this connection.
+func (x *exchange) caller(says authn.Authenticator) *refusal {
+	var err error
+	x.identity, err = says.Authenticate(x.in)
+	if x.identity.Peer != "" {
+		x.record.Peer = x.identity.Peer
+	}
+	x.record.Thumbprint = x.identity.Thumbprint
+	if err != nil {
+		var e *authn.Error
+		if errors.As(err, &e) {
+			return refuse(Reason(e.Reason), e.Detail)
+		}
+		return refuse(Reason(authn.ReasonUnknownCaller), "the caller cannot be named")
+	}
+	x.record.Caller = x.identity.Caller.String()
+	return nil
+}
+
+// decide asks the policy; what the target mentions is known already.
+func (x *exchange) decide() *refusal {
+	facts := policy.Facts{OwnServiceUser: targetMentions(&x.resolved, x.ownIDs)}
+	x.decision = x.policy.Decide(x.identity.Caller, x.resolved.Operation, facts)
+	x.record.Reason = string(x.decision.Reason)
+	x.record.Rule = x.decision.Rule
+	x.record.Shadow = x.decision.Shadow
+	x.record.ServiceUser = x.decision.As
+	if x.decision.Effect != policy.Allow {
+		return x.denied()
+	}
+	x.record.Effect = effectAllow
+	return nil
+}
+
+// denied says why, and which lines would allow it if the configuration lets callers know.
+func (x *exchange) denied() *refusal {
+	x.record.Effect, x.record.ServiceUser = effectDeny, ""
+	message := deniedMessage(x.decision, x.identity.Caller, x.resolved.Operation)
+	if x.hints {
+		if hint := x.policy.Hint(x.identity.Caller, x.resolved.Operation); hint != "" && x.decision.Reason != policy.ReasonOwnUser {
+			message += "; " + hint
+		}
+	}
+	return refuse(Reason(x.decision.Reason), message)
+}
+
+func deniedMessage(d policy.Decision, caller authn.Caller, op *operation.Operation) string {
+	what := caller.String() + " to perform " + string(op.Name)
+	switch d.Reason {
+	case policy.ReasonHazard:
+		return "rule " + d.Rule + " allows " + caller.String() + " by a wildcard, which never covers a hazardous operation (" +
+			op.Hazards.String() + "): " + string(op.Name) + " needs its full name and its hazards in a rule"
+	case policy.ReasonExcept:
+		return "rule " + d.Rule + " excepts this and no other rule allows " + what
+	case policy.ReasonOwnUser:
+		return "the request mentions one of zproxy's own service users; operations aimed at those are always refused"
+	case policy.ReasonUnreadable:
+		return "the body of " + string(op.Name) + " can name a user and cannot be looked at; send it uncompressed or as gzip"
+	}
+	return "no rule allows " + what
+}
+
+// organization settles x-zitadel-orgid: dropped unless the rule passes it.
+func (x *exchange) organization() *refusal {
+	given := x.in.Header["X-Zitadel-Orgid"]
+	if !x.decision.PassOrganization || len(given) == 0 || given[0] == "" {
+		return nil
+	}
+	if !organizationID(given[0]) {
+		return refuse(ReasonOrganization, "x-zitadel-orgid is not an organization id")
+	}
+	x.org = given
+	x.record.Organization = given[0]
+	return nil
+}
+
+// inspect bounds the body, and looks into it where it can name a user.
+func (x *exchange) inspect() *refusal {
+	switch {
+	case x.in.ContentLength > x.bodyBytes:
+		return tooLarge("limits.body_bytes", x.bodyBytes)
+	case x.in.ContentLength == 0 || x.in.Body == nil || x.in.Body == http.NoBody:
+		return nil
+	}
+	if !x.resolved.Operation.NamesUser || len(x.ownIDs) == 0 {
+		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes)
+		return nil
+	}
+	body, err := readBody(x.in, x.inspectBytes)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return tooLarge("limits.inspect_body_bytes", x.inspectBytes)
+	case err != nil:
+		return refuse(ReasonBodyRead, "the body ended before its announced end")
+	}
+	x.whole = body
+	mentioned, err := bodyMentions(body, bodyForm{
+		protocol:        x.resolved.Protocol,
+		contentEncoding: x.in.Header.Get("Content-Encoding"),
+		messageEncoding: x.in.Header.Get("Grpc-Encoding"),
+	}, x.ownIDs, x.inspectBytes)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return tooLarge("limits.inspect_body_bytes, decompressed", x.inspectBytes)
+	case err != nil:
+		x.decision = policy.Decision{Reason: policy.ReasonUnreadable, Rule: x.decision.Rule}
+		return x.denied()
+	case mentioned:
+		x.decision = x.policy.Decide(x.identity.Caller, x.resolved.Operation, policy.Facts{OwnServiceUser: true})
+		return x.denied()
+	}
+	return nil
+}
+
+// evidence writes the intent record before anything that changes state. While
+// records cannot be written it is asked of every request: one that succeeds
+// shows that they can be again.
+func (x *exchange) evidence() *refusal {
+	if !x.resolved.Operation.Changes && x.audit.Healthy() {
+		return nil
+	}
+	intent := x.record
+	intent.Kind = audit.Intent
+	if err := x.audit.Write(&intent); err != nil {
+		x.evidenceLost(err)
+		return refuse(ReasonEvidence, "the audit record cannot be written, and nothing is forwarded without one; ask zproxy's operator to look at its log")
+	}
+	return nil
+}
+
+func (x *exchange) limit() *refusal {
+	return x.limits.take(x.decision.Rule, x.record.Caller, x.clock())
+}
+
+// token takes the service user's current token from memory, or the caller's own.
+func (x *exchange) token() *refusal {
+	if x.decision.As == policy.AsCaller {
+		given := x.in.Header["Authorization"]
+		if len(given) != 1 || !userToken(given[0]) {
+			return refuse(ReasonNoUserToken, "rule "+x.decision.Rule+" passes the caller's own user token on, and the request has none; send Authorization: Bearer <token>")
+		}
+		x.auth = given
+		return nil
+	}
+	x.user = x.users[x.decision.As]
+	if x.user == nil {
+		return refuse(ReasonTokenUnavailable, "service user "+x.decision.As+" is not there")
+	}
+	token, err := x.user.Token()
+	if err != nil {
+		return x.noToken(err)
+	}
+	x.auth = token.Authorization
+	x.held = token
+	return nil
+}
+
+func (x *exchange) noToken(err error) *refusal {
+	r := refuse(ReasonTokenUnavailable, err.Error())
+	r.retryAfter = 1
+	return r
+}
+
+func tooLarge(key string, limit int64) *refusal {
+	return refuse(ReasonBodyTooLarge, "the body is larger than "+byteCount(limit)+"; send less, or raise "+key)
+}

@@ -1,0 +1,190 @@
+package proxy
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/zproxy/zproxy/policy/operation"
+)
+
+// Operations aimed at zproxy's own service users are refused by mention: an id
+// that appears anywhere in path, query or body is enough. A superset of what
+// ZITADEL would act on has no decoder to disagree with (docs/adr/0002).
+
+var (
+	errTooLarge   = errors.New("reading body: larger than the limit")
+	errUnreadable = errors.New("reading body: not in a form that can be looked at")
+)
+
+// mentions tells whether text carries one of ids, as it stands or behind JSON escapes.
+func mentions(text []byte, ids []string) bool {
+	if contains(text, ids) {
+		return true
+	}
+	if bytes.IndexByte(text, '\\') < 0 {
+		return false
+	}
+	return contains(unescape(text), ids)
+}
+
+func contains(text []byte, ids []string) bool {
+	for _, id := range ids {
+		if bytes.Contains(text, []byte(id)) {
+			return true
+		}
+	}
+	return false
+}
+
+// unescape undoes JSON's escapes (RFC 8259 section 7) wherever they stand,
+// without asking what is a string: valid JSON has them nowhere else.
+func unescape(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' || i+1 == len(text) {
+			out = append(out, text[i])
+			continue
+		}
+		i++
+		if text[i] != 'u' || i+4 >= len(text) {
+			out = append(out, text[i])
+			continue
+		}
+		var r rune
+		for _, c := range text[i+1 : i+5] {
+			r = r<<4 | rune(unhex(c))
+		}
+		out = append(out, string(r)...)
+		i += 4
+	}
+	return out
+}
+
+func unhex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 0
+}
+
+// bodyMentions looks through a whole body in its protocol's framing. An error
+// means that it cannot be told; the request must be refused then.
+func bodyMentions(body []byte, in bodyForm, ids []string, limit int64) (bool, error) {
+	switch in.protocol {
+	case operation.GRPC, operation.GRPCWeb, operation.ConnectStream:
+		return framesMention(body, in.messageEncoding, ids, limit)
+	case operation.GRPCWebText:
+		plain, err := decodeQuads(body)
+		if err != nil {
+			return false, err
+		}
+		return framesMention(plain, in.messageEncoding, ids, limit)
+	}
+	plain, err := decompress(body, in.contentEncoding, in.protocol == operation.Connect, limit)
+	if err != nil {
+		return false, err
+	}
+	return mentions(plain, ids), nil
+}
+
+// bodyForm is what is needed to look into a body.
+type bodyForm struct {
+	protocol        operation.Protocol
+	contentEncoding string // of the whole body
+	messageEncoding string // of single gRPC messages
+}
+
+// framesMention looks through gRPC's length-prefixed messages.
+func framesMention(body []byte, encoding string, ids []string, limit int64) (bool, error) {
+	for len(body) > 0 {
+		if len(body) < 5 {
+			return false, errUnreadable
+		}
+		flags, size := body[0], uint64(binary.BigEndian.Uint32(body[1:5]))
+		if flags > 1 || size > uint64(len(body)-5) {
+			return false, errUnreadable
+		}
+		message := body[5 : 5+size]
+		body = body[5+size:]
+		if flags == 1 {
+			var err error
+			if message, err = decompress(message, encoding, true, limit); err != nil {
+				return false, err
+			}
+		}
+		if mentions(message, ids) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// decompress undoes gzip where the protocol has compression; anything else cannot be looked at.
+func decompress(body []byte, encoding string, allowed bool, limit int64) ([]byte, error) {
+	if encoding == "" || encoding == "identity" {
+		return body, nil
+	}
+	if encoding != "gzip" || !allowed {
+		return nil, errUnreadable
+	}
+	if len(body) == 0 {
+		return nil, nil
+	}
+	z, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, errUnreadable
+	}
+	plain, err := io.ReadAll(io.LimitReader(z, limit+1))
+	if err != nil {
+		return nil, errUnreadable
+	}
+	if int64(len(plain)) > limit {
+		return nil, errTooLarge
+	}
+	return plain, nil
+}
+
+// decodeQuads decodes the base64 of gRPC-web's text form, in which padding may
+// stand between frames.
+func decodeQuads(text []byte) ([]byte, error) {
+	if len(text)%4 != 0 {
+		return nil, errUnreadable
+	}
+	out := make([]byte, 0, len(text)/4*3)
+	for ; len(text) > 0; text = text[4:] {
+		var quad [3]byte
+		n, err := base64.StdEncoding.Strict().Decode(quad[:], text[:4])
+		if err != nil {
+			return nil, errUnreadable
+		}
+		out = append(out, quad[:n]...)
+	}
+	return out, nil
+}
+
+// targetMentions looks through what goes upstream of the request target.
+func targetMentions(resolved *operation.Resolved, ids []string) bool {
+	for _, id := range ids {
+		for _, v := range resolved.Variables {
+			if strings.Contains(v.Value, id) {
+				return true
+			}
+		}
+		for _, q := range resolved.QueryPairs {
+			if strings.Contains(q.Value, id) || strings.Contains(q.Name, id) {
+				return true
+			}
+		}
+	}
+	return false
+}

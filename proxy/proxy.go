@@ -1,0 +1,133 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/zproxy/zproxy/authn/serviceuser"
+	"github.com/zproxy/zproxy/internal/audit"
+	"github.com/zproxy/zproxy/policy"
+	"github.com/zproxy/zproxy/policy/operation"
+)
+
+// Config is what a [Proxy] is built from: collaborators, not paths.
+type Config struct {
+	// Catalogue names the operations. Required.
+	Catalogue *operation.Catalogue
+	// Policy decides. Required; compiled against the same Catalogue.
+	Policy *policy.Policy
+	// ServiceUsers by name; every `as` of Policy but "caller" must be here.
+	ServiceUsers map[string]ServiceUser
+	// Upstream is where allowed requests go. Required.
+	Upstream *Upstream
+	// Audit takes the records. Required; an error of it refuses requests.
+	Audit Recorder
+	// ForwardHeaders pass besides the built-in allowlist.
+	ForwardHeaders HeaderPatterns
+	// HeaderBytes and BodyBytes bound a request; InspectBytes bounds a body that
+	// is read before it is forwarded. All in bytes, all required.
+	HeaderBytes  int
+	BodyBytes    int64
+	InspectBytes int64
+	// UpstreamLimit bounds what the upstream is asked, in requests. If nil, nothing does.
+	UpstreamLimit *Limit
+	// RuleLimits bound each caller of a rule, by the rule's name.
+	RuleLimits map[string]Limit
+	// Hints adds to a refusal the lines that would allow it.
+	Hints bool
+	// Log tells the operator of what no caller sees. The zero Logger says nothing.
+	Log zerolog.Logger
+	// Observe is called with each outcome record after it was written; it must
+	// not keep it. If nil, nobody is told.
+	Observe func(*audit.Record)
+	// Clock and NewID are for tests. If nil, time.Now and 128 random bits.
+	Clock func() time.Time
+	NewID func() string
+}
+
+// ServiceUser hands out the access tokens of one ZITADEL service user; see
+// [serviceuser.Source].
+type ServiceUser interface {
+	// Token is the current token, from memory.
+	Token() (*serviceuser.Token, error)
+	// Discard tells that ZITADEL refused t.
+	Discard(t *serviceuser.Token)
+	// Next waits for a token newer than t.
+	Next(ctx context.Context, t *serviceuser.Token) (*serviceuser.Token, error)
+	// UserID is the service user's id in ZITADEL, "" when nothing tells it; it never changes.
+	UserID() string
+}
+
+// Recorder writes audit records; see [audit.Log].
+type Recorder interface {
+	Write(*audit.Record) error
+	Healthy() bool
+}
+
+// Proxy enforces one policy in front of one ZITADEL instance. It is safe for
+// concurrent use; [Proxy.Listener] makes the handler of each listener.
+type Proxy struct {
+	catalogue  *operation.Catalogue
+	policy     *policy.Policy
+	users      map[string]ServiceUser
+	own        []ServiceUser
+	zitadel    *Upstream
+	audit      Recorder
+	forward    HeaderPatterns
+	limits     *limiters
+	hints      bool
+	log        zerolog.Logger
+	reverseLog *log.Logger
+	observe    func(*audit.Record)
+	clock      func() time.Time
+	newID      func() string
+
+	headerBytes  int
+	bodyBytes    int64
+	inspectBytes int64
+}
+
+// New checks that c is whole.
+func New(c Config) (*Proxy, error) {
+	switch {
+	case c.Catalogue == nil, c.Policy == nil, c.Upstream == nil, c.Audit == nil:
+		return nil, errors.New("making proxy: catalogue, policy, upstream and audit are all required")
+	case c.HeaderBytes <= 0, c.BodyBytes <= 0, c.InspectBytes <= 0:
+		return nil, errors.New("making proxy: the limits of header, body and inspected body must be above zero")
+	}
+	for _, name := range c.Policy.ServiceUsers() {
+		if c.ServiceUsers[name] == nil {
+			return nil, fmt.Errorf("making proxy: the policy names service user %q, which is not there", name)
+		}
+	}
+	p := &Proxy{
+		catalogue: c.Catalogue, policy: c.Policy, users: c.ServiceUsers, zitadel: c.Upstream, audit: c.Audit,
+		forward: c.ForwardHeaders, hints: c.Hints, log: c.Log, reverseLog: log.New(c.Log, "", 0), observe: c.Observe, clock: c.Clock, newID: c.NewID,
+		headerBytes: c.HeaderBytes, bodyBytes: c.BodyBytes, inspectBytes: c.InspectBytes,
+		limits: newLimiters(c.UpstreamLimit, c.RuleLimits),
+	}
+	for _, u := range c.ServiceUsers {
+		if id := u.UserID(); id != "" {
+			p.ownIDs = append(p.ownIDs, id)
+		}
+	}
+	if p.clock == nil {
+		p.clock = time.Now
+	}
+	if p.newID == nil {
+		p.newID = rand.Text
+	}
+	return p, nil
+}
+
+// evidenceLost tells the operator that a record could not be written. Requests
+// are refused until one can be.
+func (p *Proxy) evidenceLost(err error) {
+	p.log.Error().Err(err).Msg("writing audit record failed; requests are refused until it succeeds")
+}

@@ -1,0 +1,143 @@
+package proxy
+
+import (
+	"net/http"
+
+	"github.com/zproxy/zproxy/authn"
+	"github.com/zproxy/zproxy/policy"
+	"github.com/zproxy/zproxy/policy/operation"
+)
+
+// Reason is the code under which an answer of our own is given and recorded.
+// Those of authn, operation and policy keep their spelling.
+type Reason string
+
+// The reasons that arise in this package.
+const (
+	ReasonMalformed        Reason = "malformed_request"    // not HTTP as RFC 9110 has it, or a header no ZITADEL client sends
+	ReasonUpgrade          Reason = "upgrade"              // Upgrade would be a tunnel past every rule
+	ReasonHeaderTooLarge   Reason = "header_too_large"     // beyond limits.header_bytes
+	ReasonBodyTooLarge     Reason = "body_too_large"       // beyond limits.body_bytes, or inspect_body_bytes where the body is read first
+	ReasonBodyRead         Reason = "body_read"            // the caller's body ended early
+	ReasonOrganization     Reason = "organization_header"  // x-zitadel-orgid given twice or not an id
+	ReasonNoUserToken      Reason = "no_user_token"        // the rule passes the caller's own token and there is none
+	ReasonEvidence         Reason = "evidence"             // the audit record cannot be written
+	ReasonLimit            Reason = "limit"                // the rule's or the upstream's rate is used up
+	ReasonTokenUnavailable Reason = "token_unavailable"    // no access token for the service user
+	ReasonTokenRefused     Reason = "token_refused"        // ZITADEL refused the service user's token, a fresh one too
+	ReasonUnreachable      Reason = "upstream_unreachable" // no connection, or it broke before an answer
+	ReasonUpstreamTimeout  Reason = "upstream_timeout"     // no answer in time
+	ReasonUpstreamAnswer   Reason = "upstream_answer"      // an answer that is never relayed: a redirect, a 101
+	ReasonCallerGone       Reason = "caller_gone"          // the caller went away first
+	ReasonAborted          Reason = "aborted"              // the answer broke off after it had begun
+)
+
+// code is a gRPC status code (https://grpc.io/docs/guides/status-codes/).
+type code uint8
+
+const (
+	codeCanceled           code = 1
+	codeInvalidArgument    code = 3
+	codeDeadlineExceeded   code = 4
+	codeNotFound           code = 5
+	codePermissionDenied   code = 7
+	codeResourceExhausted  code = 8
+	codeFailedPrecondition code = 9
+	codeUnimplemented      code = 12
+	codeInternal           code = 13
+	codeUnavailable        code = 14
+	codeUnauthenticated    code = 16
+)
+
+// connectName is the code's name in Connect's error JSON.
+func (c code) connectName() string {
+	switch c {
+	case codeCanceled:
+		return "canceled"
+	case codeInvalidArgument:
+		return "invalid_argument"
+	case codeDeadlineExceeded:
+		return "deadline_exceeded"
+	case codeNotFound:
+		return "not_found"
+	case codePermissionDenied:
+		return "permission_denied"
+	case codeResourceExhausted:
+		return "resource_exhausted"
+	case codeFailedPrecondition:
+		return "failed_precondition"
+	case codeUnimplemented:
+		return "unimplemented"
+	case codeUnavailable:
+		return "unavailable"
+	case codeUnauthenticated:
+		return "unauthenticated"
+	}
+	return "internal"
+}
+
+// wire says how a reason is told: HTTP status for REST, OIDC, SCIM and Connect,
+// code for the RPC protocols, and the error type of Proxy-Status (RFC 9209
+// section 2.3).
+type wire struct {
+	status int
+	code   code
+	proxy  string
+}
+
+const (
+	denied    = "http_request_denied"
+	malformed = "http_request_error"
+)
+
+// wireOf is the one mapping from reasons to the wire. A reason that it does not
+// know is an internal error, never a success.
+func wireOf(r Reason) wire {
+	switch r {
+	case Reason(authn.ReasonUnknownCaller), ReasonNoUserToken:
+		return wire{http.StatusUnauthorized, codeUnauthenticated, denied}
+	case Reason(authn.ReasonSourceAddress), Reason(authn.ReasonBrowser), Reason(authn.ReasonForeignHost),
+		Reason(policy.ReasonNoRule), Reason(policy.ReasonHazard), Reason(policy.ReasonExcept),
+		Reason(policy.ReasonOwnUser), Reason(policy.ReasonUnreadable):
+		return wire{http.StatusForbidden, codePermissionDenied, denied}
+	case Reason(operation.ReasonNotCanonical), Reason(operation.ReasonBadQuery),
+		ReasonMalformed, ReasonUpgrade, ReasonBodyRead, ReasonOrganization:
+		return wire{http.StatusBadRequest, codeInvalidArgument, malformed}
+	case Reason(operation.ReasonUnknownOperation):
+		return wire{http.StatusNotFound, codeUnimplemented, denied}
+	case Reason(operation.ReasonMethodNotAllowed):
+		return wire{http.StatusMethodNotAllowed, codeUnimplemented, denied}
+	case Reason(operation.ReasonContentType):
+		return wire{http.StatusUnsupportedMediaType, codeInvalidArgument, malformed}
+	case ReasonHeaderTooLarge:
+		return wire{http.StatusRequestHeaderFieldsTooLarge, codeResourceExhausted, malformed}
+	case ReasonBodyTooLarge:
+		return wire{http.StatusRequestEntityTooLarge, codeResourceExhausted, malformed}
+	case ReasonLimit:
+		return wire{http.StatusTooManyRequests, codeResourceExhausted, denied}
+	case ReasonEvidence, ReasonTokenUnavailable, ReasonTokenRefused:
+		return wire{http.StatusServiceUnavailable, codeUnavailable, "proxy_internal_error"}
+	case ReasonUnreachable:
+		return wire{http.StatusBadGateway, codeUnavailable, "destination_unavailable"}
+	case ReasonUpstreamAnswer:
+		return wire{http.StatusBadGateway, codeUnavailable, "http_protocol_error"}
+	case ReasonUpstreamTimeout:
+		return wire{http.StatusGatewayTimeout, codeDeadlineExceeded, "http_response_timeout"}
+	case ReasonCallerGone:
+		return wire{499, codeCanceled, "connection_terminated"}
+	}
+	return wire{http.StatusInternalServerError, codeInternal, "proxy_internal_error"}
+}
+
+// refusal is why a request is answered by us. Message goes to the caller:
+// lowercase, what failed, why, what to do; no secrets.
+type refusal struct {
+	reason  Reason
+	message string
+	// retryAfter in whole seconds tells when to try again; 0 for no advice.
+	retryAfter int
+}
+
+func refuse(reason Reason, message string) *refusal {
+	return &refusal{reason: reason, message: message}
+}
