@@ -1,0 +1,101 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/zproxy/zproxy/authn"
+	"github.com/zproxy/zproxy/policy/operation"
+)
+
+// Consideration is what one rule has to say about a request.
+type Consideration struct {
+	Rule    string
+	Index   int    // the rule's position, from 0
+	Allows  bool   // the rule covers caller and operation; a shadow rule grants nothing all the same
+	Shadow  bool   // the rule is a shadow rule
+	Decides bool   // it is the rule that allowed the request
+	Because string // one clause: "caller unix:crm is not among its callers"
+}
+
+// Explain tells of each rule, in file order, why it allows the request or does not.
+func (p *Policy) Explain(caller authn.Caller, op *operation.Operation, facts Facts) []Consideration {
+	if !p.knows(op) {
+		return nil
+	}
+	d := p.Decide(caller, op, facts)
+	all := make([]Consideration, len(p.rules))
+	for i := range p.rules {
+		r := &p.rules[i]
+		c := Consideration{Rule: r.Name, Index: i, Shadow: r.Shadow, Decides: d.Effect == Allow && d.RuleIndex == i}
+		c.Allows, c.Because = r.because(caller, op, facts)
+		if c.Allows && d.Effect == Allow && !c.Decides && !c.Shadow {
+			c.Because += ", after rule " + d.Rule + " has decided"
+		}
+		all[i] = c
+	}
+	return all
+}
+
+func (r *compiled) because(caller authn.Caller, op *operation.Operation, facts Facts) (bool, string) {
+	switch {
+	case facts.OwnServiceUser:
+		return false, "the request mentions one of zproxy's own service users, which no rule allows"
+	case !r.names(caller):
+		return false, fmt.Sprintf("caller %q is not among its callers", caller)
+	case r.excepted.has(op.Index):
+		return false, fmt.Sprintf("%s is taken out by its except", op.Name)
+	case r.allows.has(op.Index) && r.Shadow:
+		return true, "it covers caller and operation, and grants nothing as a shadow rule"
+	case r.allows.has(op.Index):
+		return true, "it covers caller and operation"
+	case r.hazardous.has(op.Index):
+		return false, fmt.Sprintf("its wildcard leaves %s out, which is hazardous (%s)", op.Name, hazardList(op.Hazards))
+	}
+	return false, fmt.Sprintf("%s is not among its operations", op.Name)
+}
+
+func (r *compiled) names(caller authn.Caller) bool {
+	return slices.ContainsFunc(r.callers, func(p authn.Pattern) bool { return p.Match(caller) })
+}
+
+// Hint is the line of YAML that would allow op for caller, "" where none would
+// because there is no such caller or operation, or where it is allowed already.
+func (p *Policy) Hint(caller authn.Caller, op *operation.Operation) string {
+	if !p.knows(op) || caller.IsZero() || p.Decide(caller, op, Facts{}).Effect == Allow {
+		return ""
+	}
+	hint := fmt.Sprintf("add to a rule with callers [%q]: operations: [%s]", caller, op.Name)
+	if op.Hazards != 0 {
+		hint += fmt.Sprintf(", hazards: [%s]", hazardList(op.Hazards))
+	}
+	return hint
+}
+
+// Rules are the names of the rules, in file order.
+func (p *Policy) Rules() []string {
+	if p == nil {
+		return nil
+	}
+	names := make([]string, len(p.rules))
+	for i, r := range p.rules {
+		names[i] = r.Name
+	}
+	return names
+}
+
+// RequiredServiceUsers are the service users that rules attach, sorted. Shadow
+// rules attach none.
+func (p *Policy) RequiredServiceUsers() []string {
+	if p == nil {
+		return nil
+	}
+	var users []string
+	for _, r := range p.rules {
+		if !r.Shadow && r.As != AsCaller {
+			users = append(users, r.As)
+		}
+	}
+	slices.Sort(users)
+	return slices.Compact(users)
+}
