@@ -1,0 +1,54 @@
+# The targets that people use; `make help` prints them.
+FUZZTIME ?= 5s
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help check format vet staticcheck race generated fuzz test bench cover demo clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+check: format vet staticcheck race generated fuzz ## all that CI runs; import edges, linked modules and README blocks are tests in internal/project
+
+format: ## fail on files that gofmt would change
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted, run gofmt -w:"; echo "$$files"; exit 1; fi
+
+vet: ## go vet
+	go vet ./...
+
+staticcheck: ## staticcheck, at the version in go.mod
+	go tool staticcheck ./...
+
+race: ## all tests with the race detector
+	go test -race -timeout 10m ./...
+
+generated: ## fail when generated files differ from what go generate writes
+	@before=$$(mktemp); after=$$(mktemp); trap 'rm -f $$before $$after' EXIT; \
+	snapshot() { git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null || true; }; \
+	snapshot > $$before; go generate ./...; snapshot > $$after; \
+	diff $$before $$after || { echo "generated files were out of date; commit what go generate wrote"; exit 1; }
+
+fuzz: ## each fuzz target for FUZZTIME (5s)
+	@for package in $$(go list ./...); do \
+	  targets=$$(go test -list '^Fuzz' $$package); \
+	  for target in $$(grep '^Fuzz' <<< "$$targets" || true); do \
+	    echo "fuzz $$package $$target"; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+test: ## all tests, without the race detector
+	go test ./...
+
+bench: ## all benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+cover: ## statement coverage by package; policy's is gated at 98 %
+	go test -cover ./...
+	@go test -coverprofile=/dev/stdout ./policy | awk 'NR > 1 && /^github/ {n += $$2; if ($$3 > 0) c += $$2} END {printf "policy %.1f%%\n", 100*c/n; exit c/n < 0.98}'
+
+demo: ## the five-minute tour
+	go run ./cmd/zproxy-demo --once
+
+clean: ## remove what builds leave
+	rm -rf bin zproxy zproxy-demo
