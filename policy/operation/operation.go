@@ -34,6 +34,8 @@ type Operation struct {
 	NamesUser bool
 	// Routes are the REST bindings in proto order; empty where there is none.
 	Routes []Route
+
+	surface surface
 }
 
 // Route is one REST binding of an operation (google.api.http), with the prefix
@@ -41,7 +43,9 @@ type Operation struct {
 type Route struct {
 	Method   string // "GET"
 	Template string // "/v2/users/{user_id}"
-	Body     bool   // the request message is the JSON body
+	Body     bool   // the request message is the body: JSON, but for uploaded assets
+
+	accepts accepts
 }
 
 // Protocol is how a request speaks to ZITADEL; replies of our own use the same.
@@ -86,4 +90,12 @@ type Resolved struct {
 	Path      string     // escaped
 	Query     string     // escaped, without "?"; "" on routes whose message is the body
 	Variables []Variable // nil for RPC paths
+	// QueryPairs are the parameters of Query, decoded, in received order; nil
+	// where there is no query or the query is dropped.
+	QueryPairs []QueryPair
+}
+
+// QueryPair is one parameter of a query, decoded once.
+type QueryPair struct {
+	Name, Value string
 }
