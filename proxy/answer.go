@@ -170,14 +170,13 @@ func (x *exchange) failed(_ http.ResponseWriter, _ *http.Request, err error) {
 }
 
 func (x *exchange) failure(err error) *refusal {
+	if r := x.midway(); r != nil {
+		return r
+	}
 	var timeout net.Error
 	switch {
-	case x.body != nil && x.body.over.Load():
-		return tooLarge("limits.body_bytes", x.bodyBytes)
 	case x.in.Context().Err() != nil:
 		return refuse(ReasonCallerGone, "the caller went away")
-	case x.body != nil && x.body.broken.Load():
-		return refuse(ReasonBodyRead, "the body ended before its announced end")
 	case errors.Is(err, errTokenRefused):
 		r := refuse(ReasonTokenRefused, "zitadel refused the access token of service user "+x.decision.As+
 			"; ask zproxy's operator whether it is locked, removed or of another instance")
@@ -189,6 +188,22 @@ func (x *exchange) failure(err error) *refusal {
 		return refuse(ReasonUpstreamTimeout, "zitadel did not answer in time")
 	}
 	return refuse(ReasonUnreachable, "zitadel cannot be reached, or broke the connection off")
+}
+
+// midway is why the body was refused while it was being forwarded; nil if it
+// was not. ZITADEL never saw its end then.
+func (x *exchange) midway() *refusal {
+	switch {
+	case x.body == nil:
+		return nil
+	case x.body.over.Load():
+		return tooLarge("limits.body_bytes", x.bodyBytes)
+	case x.body.refused.Load() != nil:
+		return x.bodyRefused(*x.body.refused.Load())
+	case x.body.broken.Load() && x.in.Context().Err() == nil:
+		return x.bodyRefused(io.ErrUnexpectedEOF)
+	}
+	return nil
 }
 
 func byteCount(n int64) string {

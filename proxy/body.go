@@ -19,6 +19,9 @@ type inBody struct {
 	over   atomic.Bool // the limit was hit
 	broken atomic.Bool // it ended before its end
 
+	// refused is why a message in the body is not forwarded, see [guardedBody].
+	refused atomic.Pointer[error]
+
 	// interrupt ends a pending read where closing the body would wait for it
 	// (HTTP/1); nil where it does not (HTTP/2).
 	interrupt func()

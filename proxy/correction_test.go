@@ -73,21 +73,25 @@ func TestHTTP1CallerGetsAnswerBeforeItsBodyEnds(t *testing.T) {
 		w.Header().Set("Content-Type", "application/connect+json")
 		w.WriteHeader(http.StatusOK)
 		_ = http.NewResponseController(w).Flush()
-		_, _ = io.Copy(w, r.Body)
+		var message [8]byte
+		_, _ = io.ReadFull(r.Body, message[:])
+		_, _ = w.Write(message[:])
+		_ = http.NewResponseController(w).Flush()
+		_, _ = io.Copy(io.Discard, r.Body)
 	}), options{})
 	c, err := net.Dial("tcp", g.address)
 	check(t, err)
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
 	_, err = io.WriteString(c, "POST /"+unlisted+"Stream HTTP/1.1\r\nHost: "+g.address+
-		"\r\nContent-Type: application/connect+json\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+		"\r\nContent-Type: application/connect+json\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n\x00\x00\x00\x00\x03abc\r\n")
 	check(t, err)
 	res, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		t.Fatalf("no answer while the body is open: %v", err)
 	}
-	var echo [3]byte
-	if _, err := io.ReadFull(res.Body, echo[:]); err != nil || string(echo[:]) != "abc" {
+	var echo [8]byte
+	if _, err := io.ReadFull(res.Body, echo[:]); err != nil || string(echo[5:]) != "abc" {
 		t.Errorf("echo %q, %v", echo, err)
 	}
 	_, err = io.WriteString(c, "0\r\n\r\n")

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"io"
 	"net/http"
 	"net/http/httputil"
 	"strings"
@@ -26,11 +27,12 @@ type exchange struct {
 	identity authn.Identity
 	decision policy.Decision
 
-	user  ServiceUser // nil when the caller's own token is passed
-	auth  []string    // the value of Authorization upstream
-	org   []string    // the value of x-zitadel-orgid upstream; nil for none
-	whole []byte      // the body, where it was read before forwarding
-	body  *inBody     // the body, where it streams
+	user  ServiceUser   // nil when the caller's own token is passed
+	auth  []string      // the value of Authorization upstream
+	org   []string      // the value of x-zitadel-orgid upstream; nil for none
+	whole []byte        // the body, where it was read before forwarding
+	body  *inBody       // the body, where it streams
+	out   io.ReadCloser // what of it goes upstream: body, or body behind a guard
 
 	held *serviceuser.Token
 

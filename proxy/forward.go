@@ -33,6 +33,9 @@ func (x *exchange) forwardUpstream() {
 func (x *exchange) markAborted() {
 	if v := recover(); v != nil {
 		x.record.Reason = string(ReasonAborted)
+		if r := x.midway(); r != nil {
+			x.record.Reason = string(r.reason)
+		}
 		panic(v)
 	}
 }
@@ -62,7 +65,7 @@ func (x *exchange) newOut() *http.Request {
 	out.RequestURI, out.RemoteAddr, out.TLS, out.Close = "", "", nil, false
 	switch {
 	case x.body != nil:
-		out.Body = x.body
+		out.Body = x.out
 	case x.whole != nil:
 		out.Body, out.ContentLength = newReplayBody(x.whole), int64(len(x.whole))
 	default:

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"io"
 	"net/http"
 
 	"github.com/zproxy/zproxy/authn"
@@ -160,34 +161,58 @@ func (x *exchange) inspect() *refusal {
 	case x.in.ContentLength == 0 || x.in.Body == nil || x.in.Body == http.NoBody:
 		return nil
 	}
-	if !x.resolved.Operation.NamesUser || len(x.ownIDs) == 0 {
+	op, protocol := x.resolved.Operation, x.resolved.Protocol
+	if !op.NamesUser && !op.Unlisted || len(x.ownIDs) == 0 {
 		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes)
+		x.out = x.body
+		return nil
+	}
+	if op.Unlisted && protocol != operation.Connect {
+		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes)
+		x.out = &guardedBody{inBody: x.body, ids: x.ownIDs, encoding: x.messageEncoding(), limit: x.inspectBytes}
 		return nil
 	}
 	body, err := readBody(x.in, x.inspectBytes)
 	switch {
 	case errors.Is(err, errTooLarge):
-		return tooLarge("limits.inspect_body_bytes", x.inspectBytes)
+		return x.bodyRefused(err)
 	case err != nil:
-		return refuse(ReasonBodyRead, "the body ended before its announced end")
+		return x.bodyRefused(io.ErrUnexpectedEOF)
 	}
 	x.whole = body
 	mentioned, err := bodyMentions(body, bodyForm{
-		protocol:        x.resolved.Protocol,
-		contentEncoding: x.in.Header.Get("Content-Encoding"),
-		messageEncoding: x.in.Header.Get("Grpc-Encoding"),
+		protocol: protocol, contentEncoding: x.in.Header.Get("Content-Encoding"), messageEncoding: x.messageEncoding(),
 	}, x.ownIDs, x.inspectBytes)
-	switch {
-	case errors.Is(err, errTooLarge):
-		return tooLarge("limits.inspect_body_bytes, decompressed", x.inspectBytes)
-	case err != nil:
-		x.decision = policy.Decision{Reason: policy.ReasonUnreadable, Rule: x.decision.Rule}
-		return x.denied()
-	case mentioned:
-		x.decision = x.policy.Decide(x.identity.Caller, x.resolved.Operation, policy.Facts{OwnServiceUser: true})
-		return x.denied()
+	if err == nil && mentioned {
+		err = errOwnUser
+	}
+	if err != nil {
+		return x.bodyRefused(err)
 	}
 	return nil
+}
+
+// messageEncoding is the compression of single messages in a stream.
+func (x *exchange) messageEncoding() string {
+	if x.resolved.Protocol == operation.ConnectStream {
+		return x.in.Header.Get("Connect-Content-Encoding")
+	}
+	return x.in.Header.Get("Grpc-Encoding")
+}
+
+// bodyRefused is the refusal of a body that was looked at.
+func (x *exchange) bodyRefused(err error) *refusal {
+	switch {
+	case errors.Is(err, errTooLarge):
+		return tooLarge("limits.inspect_body_bytes", x.inspectBytes)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return refuse(ReasonBodyRead, "the body ended before its announced end")
+	case errors.Is(err, errOwnUser):
+		x.decision = x.policy.Decide(x.identity.Caller, x.resolved.Operation, policy.Facts{OwnServiceUser: true})
+	default:
+		x.decision = policy.Decision{Reason: policy.ReasonUnreadable, Rule: x.decision.Rule}
+	}
+	return x.denied()
 }
 
 // evidence writes the intent record before anything that changes state. While

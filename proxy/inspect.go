@@ -19,6 +19,7 @@ import (
 var (
 	errTooLarge   = errors.New("reading body: larger than the limit")
 	errUnreadable = errors.New("reading body: not in a form that can be looked at")
+	errOwnUser    = errors.New("reading body: mentions one of zproxy's own service users")
 )
 
 // mentions tells whether text carries one of ids, as it stands or behind JSON escapes.

@@ -76,7 +76,7 @@ type Proxy struct {
 	catalogue  *operation.Catalogue
 	policy     *policy.Policy
 	users      map[string]ServiceUser
-	own        []ServiceUser
+	ownIDs     []string // user ids that no request may mention
 	zitadel    *Upstream
 	audit      Recorder
 	forward    HeaderPatterns
@@ -101,7 +101,7 @@ func New(c Config) (*Proxy, error) {
 	case c.HeaderBytes <= 0, c.BodyBytes <= 0, c.InspectBytes <= 0:
 		return nil, errors.New("making proxy: the limits of header, body and inspected body must be above zero")
 	}
-	for _, name := range c.Policy.ServiceUsers() {
+	for _, name := range c.Policy.RequiredServiceUsers() {
 		if c.ServiceUsers[name] == nil {
 			return nil, fmt.Errorf("making proxy: the policy names service user %q, which is not there", name)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/zproxy/zproxy/internal/audit"
 	"github.com/zproxy/zproxy/internal/listener"
 )
 
@@ -40,7 +41,8 @@ type userReadiness struct {
 // ready tells from memory whether requests can be served: every service user
 // holds a token and records can be written. It never asks the upstream, whose
 // failure must not take all of the gateway's instances out of service.
-func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {
+func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
+	g.probeAudit(r)
 	answer := struct {
 		Ready        bool                     `json:"ready"`
 		ServiceUsers map[string]userReadiness `json:"service_users"`
@@ -63,6 +65,22 @@ func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {
 		code = http.StatusServiceUnavailable
 	}
 	writeJSON(w, code, answer)
+}
+
+// probeAudit writes a record of the probe itself while records cannot be
+// written: with no traffic coming in, nothing else would find out that they
+// can be again.
+func (g *Gateway) probeAudit(r *http.Request) {
+	if g.audit.Healthy() {
+		return
+	}
+	err := g.audit.Write(&audit.Record{
+		Kind: audit.Outcome, ID: "readyz", Listener: "admin", Peer: r.RemoteAddr,
+		Method: r.Method, Path: r.URL.Path, Effect: "allow", Reason: "probe", Status: http.StatusServiceUnavailable,
+	})
+	if err != nil {
+		g.log.Error().Err(err).Msg("writing audit record failed; requests are refused until it succeeds")
+	}
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
