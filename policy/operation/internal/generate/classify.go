@@ -26,28 +26,36 @@ func changes(service string, m protoreflect.MethodDescriptor) bool {
 // body, one too few lets a request act on a service user of zproxy's own.
 func namesUser(service string, m protoreflect.MethodDescriptor) bool {
 	about := strings.Contains(string(m.Name()), "User") || service == authService
-	return messageNamesUser(m.Input(), about, make(map[protoreflect.FullName]bool))
+	return messageNamesUser(m.Input(), about, make(map[visit]bool))
+}
+
+// visit is a message on the walk. The same message can be met as part of a
+// user filter and of another one, and only the former names a user.
+type visit struct {
+	message protoreflect.FullName
+	about   bool
 }
 
 // messageNamesUser walks a message. about says that the RPC, or a message on
 // the way, is about users, so that a bare id is taken for a user's.
-func messageNamesUser(m protoreflect.MessageDescriptor, about bool, seen map[protoreflect.FullName]bool) bool {
+func messageNamesUser(m protoreflect.MessageDescriptor, about bool, seen map[visit]bool) bool {
 	switch m.FullName() {
 	case "google.protobuf.Any", "google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue":
 		return true
 	}
-	if seen[m.FullName()] {
+	about = about || strings.Contains(string(m.FullName().Name()), "User")
+	here := visit{m.FullName(), about}
+	if seen[here] {
 		return false
 	}
-	seen[m.FullName()] = true
-	about = about || strings.Contains(string(m.FullName().Name()), "User")
+	seen[here] = true
 	for i := range m.Fields().Len() {
 		f := m.Fields().Get(i)
 		name := string(f.Name())
 		if f.Kind() == protoreflect.StringKind && (about && bareID(name) || userField(name)) {
 			return true
 		}
-		nested := about || strings.Contains(name, "user")
+		nested := about || userField(name)
 		if f.Message() != nil && messageNamesUser(f.Message(), nested, seen) {
 			return true
 		}
@@ -64,7 +72,7 @@ func bareID(name string) bool {
 }
 
 func userField(name string) bool {
-	for _, part := range []string{"user", "login_name", "subject", "owner", "member", "aggregate_id", "email"} {
+	for _, part := range []string{"user", "login_name", "subject", "owner", "member", "aggregate_id", "email", "creator", "editor"} {
 		if strings.Contains(name, part) {
 			return true
 		}

@@ -15,7 +15,7 @@ const ownUser = "own-user"
 func parseHazards(text string) (map[string][]string, error) {
 	classes := make(map[string][]string)
 	class := ""
-	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
+	for i, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
 		name, isOperation := strings.CutPrefix(line, "\t")
 		switch {
 		case strings.HasPrefix(line, "#"):

@@ -1,0 +1,7 @@
+package operation
+
+// LoadAgain reads the table anew, past the once of [Default].
+func LoadAgain() error {
+	_, err := parse(table)
+	return err
+}
