@@ -10,17 +10,12 @@ import (
 // has far fewer fields.
 const maxPairs = 256
 
-// parseQuery reads a query strictly and returns its parameters and the one
-// form in which they are forwarded. Whatever two parsers could read in two ways
-// is refused: ';', empty parts, bytes that must be escaped, invalid UTF-8.
+// parseQuery reads a query that checkQuery let through, and returns its
+// parameters and the one form in which they are forwarded. Whatever two parsers
+// could read in two ways is refused: empty names, invalid escapes, invalid UTF-8.
 func parseQuery(query string) ([]QueryPair, string, *Error) {
 	if strings.Count(query, "&") >= maxPairs {
 		return nil, "", fail(ReasonBadQuery, "the query has more than 256 parameters; send a smaller one")
-	}
-	for i := range len(query) {
-		if c := query[i]; c <= ' ' || c >= 0x7f || c == ';' || c == '#' || c == '\\' || c == '"' || c == '<' || c == '>' {
-			return nil, "", fail(ReasonBadQuery, "the query has a character that must be escaped")
-		}
 	}
 	pairs := make([]QueryPair, 0, strings.Count(query, "&")+1)
 	var out strings.Builder
@@ -43,4 +38,20 @@ func parseQuery(query string) ([]QueryPair, string, *Error) {
 		out.WriteString(url.QueryEscape(value))
 	}
 	return pairs, out.String(), nil
+}
+
+// checkQuery refuses bytes that no query may have as they are (RFC 3986 section
+// 3.4), also in a query that is going to be dropped.
+func checkQuery(query string) *Error {
+	for i := range len(query) {
+		switch c := query[i]; {
+		case c == '#':
+			return fail(ReasonNotCanonical, "the request target has a fragment; leave it out")
+		case c <= ' ' || c >= 0x7f || c == '\\' || c == '"' || c == '<' || c == '>':
+			return fail(ReasonBadQuery, "the query has a character that must be escaped")
+		case c == ';':
+			return fail(ReasonBadQuery, "the query has a ';', which some servers take for a separator; write %3B for it")
+		}
+	}
+	return nil
 }

@@ -9,12 +9,12 @@ import "strings"
 func (c *Catalogue) Resolve(r Request) (Resolved, error) {
 	path, query, hasQuery := strings.Cut(r.Target, "?")
 	out := Resolved{Protocol: protocolOf(path, r.ContentType)}
-	var err *Error
-	if strings.IndexByte(query, '#') >= 0 {
-		err = fail(ReasonNotCanonical, "the request target has a fragment; leave it out")
-	} else if isRPC(path) {
+	err := checkQuery(query)
+	switch {
+	case err != nil:
+	case isRPC(path):
 		err = c.resolveRPC(&out, r, path)
-	} else {
+	default:
 		err = c.resolveRoute(&out, r, path, query, hasQuery)
 	}
 	if err != nil {
