@@ -119,9 +119,9 @@ func (x *exchange) relay(res *http.Response) error {
 	if x.resolved.Protocol == operation.REST && res.StatusCode == http.StatusUnauthorized {
 		res.Header["Www-Authenticate"] = challenge
 	}
-	if x.body != nil && x.in.ProtoMajor == 1 && !x.body.done.Load() {
-		// The rest of the body will not be read: what follows on this connection
-		// must not be taken for a request.
+	if x.body != nil && x.in.ProtoMajor == 1 && x.toHTTP2() && !x.body.done.Load() {
+		// Closing the body will spoil this connection: what follows on it must not
+		// be taken for a request.
 		x.w.Header().Set("Connection", "close")
 	}
 	res.Body = &answerBody{ReadCloser: res.Body, x: x, res: res}

@@ -22,19 +22,22 @@ type inBody struct {
 	// refused is why a message in the body is not forwarded, see [guardedBody].
 	refused atomic.Pointer[error]
 
-	// interrupt ends a pending read where closing the body would wait for it
-	// (HTTP/1); nil where it does not (HTTP/2).
-	interrupt func()
+	// closes ends a pending read; nil where nothing waits for one.
+	closes func() error
 }
 
-// newInBody wraps the body of r. declared is its Content-Length, -1 if unknown.
-func newInBody(w http.ResponseWriter, r *http.Request, limit int64) *inBody {
+// newInBody wraps the body of r. Only an HTTP/2 transport waits, when the
+// upstream's answer is closed, for whoever still reads the request body.
+func newInBody(w http.ResponseWriter, r *http.Request, limit int64, toHTTP2 bool) *inBody {
 	b := &inBody{body: r.Body, limit: limit}
-	if r.ProtoMajor == 1 {
-		b.interrupt = func() {
-			// An error means that the connection is gone, and the read with it.
-			_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
-		}
+	switch {
+	case !toHTTP2:
+	case r.ProtoMajor == 2:
+		b.closes = r.Body.Close
+	default:
+		// net/http's HTTP/1 body cannot be closed while it is read. The deadline
+		// spoils the connection, which is closed after the answer: see relay.
+		b.closes = func() error { return http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) }
 	}
 	return b
 }
@@ -55,18 +58,15 @@ func (b *inBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends a pending read too. ReverseProxy closes the upstream's answer
-// before the handler returns, and an HTTP/2 transport waits there for whoever
-// still reads the request body: without this, a stream that ZITADEL ends early
-// hangs until the caller gives up (golang/go#80085).
+// Close ends a pending read. ReverseProxy closes the upstream's answer before
+// the handler returns, and an HTTP/2 transport waits there for the request
+// body: without this, a stream that ZITADEL ends early hangs until the caller
+// gives up (golang/go#80085). The rest is net/http's to drain or cut off.
 func (b *inBody) Close() error {
-	if b.interrupt == nil {
-		return b.body.Close()
+	if b.closes == nil || b.done.Load() {
+		return nil
 	}
-	if !b.done.Load() {
-		b.interrupt()
-	}
-	return nil // net/http closes it after the handler; here it would wait for the read
+	return b.closes()
 }
 
 // replayBody is a body that was read before it is forwarded.

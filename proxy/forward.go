@@ -102,10 +102,16 @@ func (x *exchange) send(out *http.Request) (*http.Response, error) {
 		out.Header["X-Zitadel-Orgid"] = x.org
 	}
 	x.record.Attempts++
-	if x.resolved.Protocol == operation.GRPC || x.resolved.Operation.Unlisted && x.in.ProtoMajor == 2 {
+	if x.toHTTP2() {
 		return x.zitadel.http2.RoundTrip(out)
 	}
 	return x.zitadel.http1.RoundTrip(out)
+}
+
+// toHTTP2 tells which transport carries the request: gRPC needs HTTP/2, and so
+// does what may stream both ways.
+func (x *exchange) toHTTP2() bool {
+	return x.resolved.Protocol == operation.GRPC || x.resolved.Operation.Unlisted && x.in.ProtoMajor == 2
 }
 
 // buffers lends ReverseProxy its copy buffers; a third of the garbage of a

@@ -163,12 +163,12 @@ func (x *exchange) inspect() *refusal {
 	}
 	op, protocol := x.resolved.Operation, x.resolved.Protocol
 	if !op.NamesUser && !op.Unlisted || len(x.ownIDs) == 0 {
-		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes)
+		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes, x.toHTTP2())
 		x.out = x.body
 		return nil
 	}
 	if op.Unlisted && protocol != operation.Connect {
-		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes)
+		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes, x.toHTTP2())
 		x.out = &guardedBody{inBody: x.body, ids: x.ownIDs, encoding: x.messageEncoding(), limit: x.inspectBytes}
 		return nil
 	}

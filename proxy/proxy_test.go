@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +25,16 @@ import (
 	"github.com/zproxy/zproxy/proxy"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVariable); role != "" {
+		if err := play(role); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	ownID     = "287345091734099999" // the service user's own id in ZITADEL
@@ -56,7 +67,13 @@ func newGateway(t testing.TB, upstream http.Handler, o options) *gateway {
 	up.Config.Protocols = cleartext()
 	up.Start()
 	t.Cleanup(up.Close)
-	issuer, err := url.Parse(up.URL)
+	return newGatewayAt(t, up.URL, o)
+}
+
+// newGatewayAt puts a proxy before the upstream at address.
+func newGatewayAt(t testing.TB, address string, o options) *gateway {
+	t.Helper()
+	issuer, err := url.Parse(address)
 	check(t, err)
 	zitadel, err := proxy.NewUpstream(proxy.UpstreamConfig{Issuer: issuer})
 	check(t, err)
