@@ -36,7 +36,10 @@ func TestAllocationsPerProxiedRequest(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGatewayAt(t, "http://"+start(t, roleUpstream), options{})
-			const warm, counted = 200, 2000
+			warm, counted := 200, 2000
+			if raceEnabled {
+				counted = 100 // the figure means nothing then
+			}
 			start(t, roleCaller, g.url+c.path, c.contentType, strconv.Itoa(c.major), strconv.Itoa(warm))
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
@@ -44,7 +47,7 @@ func TestAllocationsPerProxiedRequest(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			each := float64(after.Mallocs-before.Mallocs) / counted
 			t.Logf("%.1f allocations a request, budget %d", each, c.budget)
-			if each > float64(c.budget) {
+			if each > float64(c.budget) && !raceEnabled {
 				t.Errorf("%.1f allocations a request, budget %d", each, c.budget)
 			}
 		})

@@ -35,15 +35,16 @@ func (x *exchange) tokenRefused(res *http.Response) bool {
 		// ZITADEL's v2 services send an error as header and trailer without a
 		// message between. All its operations are unary, so looking for the first
 		// byte holds nothing up.
-		var first [1]byte
-		n, err := res.Body.Read(first[:])
+		b := &x.unread
+		n, err := res.Body.Read(b.first[:])
 		for n == 0 && err == nil {
-			n, err = res.Body.Read(first[:])
+			n, err = res.Body.Read(b.first[:])
 		}
 		if n == 0 && err == io.EOF {
 			return res.Trailer.Get("Grpc-Status") == unauthenticated
 		}
-		res.Body = &unreadBody{ReadCloser: res.Body, first: first[:n], err: err}
+		b.ReadCloser, b.held, b.err = res.Body, n == 1, err
+		res.Body = b
 		return false
 	}
 	return res.StatusCode == http.StatusUnauthorized
@@ -52,15 +53,15 @@ func (x *exchange) tokenRefused(res *http.Response) bool {
 // unreadBody gives back the byte that was read to see whether there is one.
 type unreadBody struct {
 	io.ReadCloser
-	first []byte
+	first [1]byte
+	held  bool // first is still to be given out
 	err   error
 }
 
 func (b *unreadBody) Read(p []byte) (int, error) {
-	if len(b.first) > 0 && len(p) > 0 {
-		n := copy(p, b.first)
-		b.first = b.first[n:]
-		return n, nil
+	if b.held && len(p) > 0 {
+		b.held = false
+		return copy(p, b.first[:]), nil
 	}
 	if b.err != nil {
 		return 0, b.err
@@ -112,7 +113,8 @@ func (x *exchange) relay(res *http.Response) error {
 		// relayed, a client would read the status twice.
 		delete(res.Header, name)
 	}
-	res.Header[RequestIDHeader] = []string{x.record.ID}
+	x.id[0] = x.record.ID
+	res.Header[RequestIDHeader] = x.id[:]
 	if len(res.Header["Cache-Control"]) == 0 {
 		res.Header["Cache-Control"] = noStore
 	}
@@ -124,8 +126,21 @@ func (x *exchange) relay(res *http.Response) error {
 		// be taken for a request.
 		x.w.Header().Set("Connection", "close")
 	}
-	res.Body = &answerBody{ReadCloser: res.Body, x: x, res: res}
+	x.moveHeader(res)
+	x.answered = answerBody{ReadCloser: res.Body, x: x, res: res}
+	res.Body = &x.answered
 	return nil
+}
+
+// moveHeader gives the caller the header itself instead of the copy that
+// ReverseProxy would make of each value, and leaves it nothing to copy.
+func (x *exchange) moveHeader(res *http.Response) {
+	removeHopByHop(res.Header)
+	to := x.w.Header()
+	for name, values := range res.Header {
+		to[name] = values
+	}
+	res.Header = http.Header{}
 }
 
 // Shared by all answers and never written to.

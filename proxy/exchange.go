@@ -36,7 +36,11 @@ type exchange struct {
 
 	held *serviceuser.Token
 
-	reverse httputil.ReverseProxy
+	// Here and not on the heap by themselves: a request has one of each.
+	reverse  httputil.ReverseProxy
+	answered answerBody
+	unread   unreadBody
+	id       [1]string
 }
 
 // answer is what the caller gets: counted, and without informational responses

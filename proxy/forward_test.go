@@ -116,9 +116,11 @@ func TestAnswersLoseWhatCallersMustNotGet(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("X-Request-Id", "zitadel-1")
 		for _, k := range []string{"Set-Cookie", "Alt-Svc", "Server", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials",
-			"Www-Authenticate", "Grpc-Metadata-Content-Type", "Grpcgateway-Content-Type", "Location", "X-Robots-Tag", "Strict-Transport-Security"} {
+			"Www-Authenticate", "Grpc-Metadata-Content-Type", "Grpcgateway-Content-Type", "Location", "X-Robots-Tag", "Strict-Transport-Security",
+			"Keep-Alive", "Proxy-Authenticate", "X-Named-By-Connection"} {
 			w.Header().Set(k, "leaked")
 		}
+		w.Header().Set("Connection", "x-named-by-connection")
 		w.Header().Set(proxy.RequestIDHeader, "forged")
 		_, _ = io.WriteString(w, "{}")
 	}}

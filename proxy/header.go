@@ -60,7 +60,7 @@ func (p HeaderPatterns) match(name string) bool {
 // outHeader builds the header of out from an allowlist. The values are shared
 // with in and never modified.
 func outHeader(in http.Header, protocol operation.Protocol, extra HeaderPatterns) http.Header {
-	out := make(http.Header, 12)
+	out := make(http.Header, 8)
 	for _, name := range forwarded {
 		if v, ok := in[name]; ok {
 			out[name] = v
@@ -100,5 +100,21 @@ func cleanAnswer(h http.Header) {
 			strings.HasPrefix(name, "Grpcgateway-") {
 			delete(h, name)
 		}
+	}
+}
+
+// removeHopByHop removes what concerns only the connection to the upstream
+// (RFC 9110 section 7.6.1).
+func removeHopByHop(h http.Header) {
+	for _, listed := range h["Connection"] {
+		for name := range strings.SplitSeq(listed, ",") {
+			h.Del(strings.TrimSpace(name))
+		}
+	}
+	for _, name := range [...]string{
+		"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
+		"Te", "Trailer", "Transfer-Encoding", "Upgrade",
+	} {
+		delete(h, name)
 	}
 }

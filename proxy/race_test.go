@@ -1,0 +1,6 @@
+//go:build race
+
+package proxy_test
+
+// raceEnabled tells that the race detector allocates too.
+const raceEnabled = true
