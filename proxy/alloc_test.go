@@ -45,7 +45,7 @@ func TestAllocationsPerProxiedRequest(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			start(t, roleCaller, g.url+c.path, c.contentType, strconv.Itoa(c.major), strconv.Itoa(counted))
 			runtime.ReadMemStats(&after)
-			each := float64(after.Mallocs-before.Mallocs) / counted
+			each := float64(after.Mallocs-before.Mallocs) / float64(counted)
 			t.Logf("%.1f allocations a request, budget %d", each, c.budget)
 			if each > float64(c.budget) && !raceEnabled {
 				t.Errorf("%.1f allocations a request, budget %d", each, c.budget)
