@@ -124,9 +124,9 @@ func (c *compiler) callers() []authn.Pattern {
 func (c *compiler) hazards() operation.Hazards {
 	var accepted operation.Hazards
 	for i, name := range c.rule.Hazards {
-		class, ok := hazardClass(name)
-		if !ok {
-			c.fault("hazards", i, fmt.Sprintf("%q is no class of hazards", name), "use "+hazardNames)
+		class, err := operation.ParseHazard(name)
+		if err != nil {
+			c.fault("hazards", i, fmt.Sprintf("%q is no class of hazards", name), "use "+hazardList(everyHazard))
 		}
 		accepted |= class
 	}

@@ -6,39 +6,11 @@ import (
 	"github.com/zproxy/zproxy/policy/operation"
 )
 
-// hazardClass is a class under the name that rules give it.
-func hazardClass(name string) (operation.Hazards, bool) {
-	switch name {
-	case "mints-credential":
-		return operation.MintsCredential, true
-	case "returns-code":
-		return operation.ReturnsCode, true
-	case "plants-credential":
-		return operation.PlantsCredential, true
-	case "grants-role":
-		return operation.GrantsRole, true
-	case "bulk":
-		return operation.Bulk, true
-	case "reaches-other-calls":
-		return operation.ReachesOtherCalls, true
-	case "own-user":
-		return operation.OwnUser, true
-	}
-	return 0, false
-}
-
-const hazardNames = "mints-credential, returns-code, plants-credential, grants-role, bulk, reaches-other-calls, own-user"
-
 // hazardList writes h as a rule would: "grants-role, bulk".
-func hazardList(h operation.Hazards) string {
-	var names []string
-	for name := range strings.SplitSeq(hazardNames, ", ") {
-		if class, _ := hazardClass(name); h&class != 0 {
-			names = append(names, name)
-		}
-	}
-	return strings.Join(names, ", ")
-}
+func hazardList(h operation.Hazards) string { return strings.Join(h.Names(), ", ") }
+
+// everyHazard is the set of all classes; own-user is the last of them.
+const everyHazard = operation.OwnUser<<1 - 1
 
 // toAccept is what a rule must name. The caller's own token acts on the
 // caller's own user, so own-user is no hazard of such a rule.

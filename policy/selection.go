@@ -39,7 +39,7 @@ func (c *compiler) operations(r *compiled, accepted operation.Hazards) {
 		r.allows.add(op.Index)
 	}
 	for i, name := range r.Hazards {
-		if class, ok := hazardClass(name); ok && carried&class == 0 {
+		if class, err := operation.ParseHazard(name); err == nil && carried&class == 0 {
 			c.fault("hazards", i, fmt.Sprintf("no operation that the rule names in full is %s", name), "remove it, or name the operation that it is meant for")
 		}
 	}
