@@ -79,17 +79,10 @@ func newSources(cfg *config.Config, log zerolog.Logger) (map[string]*serviceuser
 	if err != nil {
 		return nil, err
 	}
-	transport := http.RoundTripper(nil)
-	if pool != nil {
-		transport = tokenTransport(cfg.Upstream.Issuer.Hostname(), pool)
-	}
 	sources := make(map[string]*serviceuser.Source, len(cfg.ServiceUsers))
 	var faults []error
 	for _, u := range cfg.ServiceUsers {
-		s, err := serviceuser.New(serviceuser.Config{
-			Name: u.Name, Issuer: cfg.Upstream.Issuer, Address: cfg.Upstream.Address, Transport: transport,
-			Observe: func(e serviceuser.Event) { logEvent(log, e) },
-		}, credential(u))
+		s, err := newSource(cfg, u, pool, log)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("service user %s: %w", u.Name, err))
 			continue
@@ -97,6 +90,14 @@ func newSources(cfg *config.Config, log zerolog.Logger) (map[string]*serviceuser
 		sources[u.Name] = s
 	}
 	return sources, errors.Join(faults...)
+}
+
+func newSource(cfg *config.Config, u config.ServiceUser, pool *x509.CertPool, log zerolog.Logger) (*serviceuser.Source, error) {
+	return serviceuser.New(serviceuser.Config{
+		Name: u.Name, Issuer: cfg.Upstream.Issuer, Address: cfg.Upstream.Address,
+		Transport: tokenTransport(cfg.Upstream.Issuer.Hostname(), pool),
+		Observe:   func(e serviceuser.Event) { logEvent(log, e) },
+	}, credential(u))
 }
 
 // credential is the one kind that the configuration gives u.
@@ -115,13 +116,14 @@ func credential(u config.ServiceUser) serviceuser.Credential {
 	}
 }
 
-// tokenTransport reaches the token endpoint with the trust of upstream.ca_file,
-// under the issuer's name whatever the address.
+// tokenTransport reaches the token endpoint under the issuer's name, whatever
+// the address, with the trust of upstream.ca_file or, if pool is nil, the system's.
 func tokenTransport(name string, pool *x509.CertPool) *http.Transport {
 	return &http.Transport{
 		TLSClientConfig:     &tls.Config{ServerName: name, RootCAs: pool, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout: 5 * time.Second,
-		IdleConnTimeout:     30 * time.Second,
+		// Tokens are fetched hours apart: an idle connection would only be found dead.
+		DisableKeepAlives: true,
 	}
 }
 
