@@ -19,6 +19,12 @@ type Config struct {
 	Audit        Audit
 	Admin        *Admin // nil: off
 	Limits       Limits
+	// Hints (key hints: true) adds to a refusal the lines that would allow it.
+	Hints bool
+
+	file      string
+	lines     []string
+	positions map[string]position
 }
 
 // Upstream is the ZITADEL instance.

@@ -1,0 +1,185 @@
+package config
+
+import (
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// listenerFile is a listener as the file has it, before its keys are judged together.
+type listenerFile struct {
+	Listener
+	at        ast.Node // the address
+	where     netip.Addr
+	unsafe    bool
+	mode      bool
+	callers   bool
+	tls       bool
+	plaintext ast.Node
+}
+
+func (d *decoder) listener(n ast.Node) Listener {
+	var l listenerFile
+	ok := d.mapping(n, keys{
+		"name":             func(n ast.Node) { l.Name = d.name(n) },
+		"address":          func(n ast.Node) { d.address(n, &l) },
+		"mode":             func(n ast.Node) { l.Mode, l.mode = d.mode(n), true },
+		"unsafe_plaintext": func(n ast.Node) { l.unsafe, l.plaintext = d.boolean(n), n },
+		"allow_from":       func(n ast.Node) { l.AllowFrom = d.prefixes(n) },
+		"hosts":            func(n ast.Node) { l.Hosts = d.hosts(n) },
+		"tls": func(n ast.Node) {
+			l.tls = true
+			d.wrong(n, "TLS on listeners is not supported yet", "use a unix socket or a loopback address, behind something that ends TLS")
+		},
+		"callers": func(n ast.Node) { l.callers = true; d.callers(n, &l) },
+	}, "name", "address", "callers")
+	if ok {
+		d.judge(n, &l)
+	}
+	return l.Listener
+}
+
+// judge tells what the keys of one listener are wrong about together.
+func (d *decoder) judge(n ast.Node, l *listenerFile) {
+	unix := l.Network == "unix"
+	if l.at != nil && l.Network == "tcp" && !l.tls && l.where.IsValid() && !l.where.IsLoopback() {
+		switch {
+		case !l.unsafe:
+			d.wrong(l.at, "the listener is plain and open beyond loopback: whoever reaches it is its caller", "listen on 127.0.0.1 or a unix socket, or say unsafe_plaintext: true with allow_from")
+		case len(l.AllowFrom) == 0:
+			d.wrong(l.at, "a plain listener beyond loopback needs allow_from", "name the source networks: allow_from: [10.1.0.0/16]")
+		}
+	}
+	if unix && len(l.AllowFrom) > 0 {
+		d.fault(at(n), d.named("allow_from has no meaning on a unix socket"), "tell its callers by uid or gid, or set mode")
+	}
+	if unix && len(l.Hosts) > 0 {
+		d.fault(at(n), d.named("hosts has no meaning on a unix socket"), "remove it")
+	}
+	if !unix && l.mode {
+		d.fault(at(n), d.named("mode is of unix sockets only"), "remove it")
+	}
+	if !unix && len(l.Unix) > 0 && l.Network != "" {
+		d.fault(at(n), d.named("callers can be told by uid and gid on a unix socket only"), "give the address as unix:/path, or name one anonymous caller")
+	}
+	if unix && !l.mode {
+		l.Mode = 0o600
+	}
+}
+
+// address reads host:port or unix:/path.
+func (d *decoder) address(n ast.Node, l *listenerFile) {
+	s := d.text(n)
+	l.at = n
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		l.Network, l.Address = "unix", path
+		if !filepath.IsAbs(path) || len(path) > 107 { // sun_path, unix(7)
+			d.wrong(n, fmt.Sprintf("%q is not the path of a unix socket", path), "write an absolute path of at most 107 bytes: unix:/run/zproxy/zproxy.sock")
+		}
+		return
+	}
+	if s != "" {
+		l.Network, l.Address = "tcp", s
+		l.where, _ = d.hostPort(n, s)
+	}
+}
+
+// mode reads permission bits in octal, quoted: YAML reads 0660 in two ways.
+func (d *decoder) mode(n ast.Node) fs.FileMode {
+	if s, ok := n.(*ast.StringNode); ok {
+		if v, err := strconv.ParseUint(s.Value, 8, 32); err == nil && v <= 0o777 && v > 0 {
+			return fs.FileMode(v)
+		}
+	}
+	d.wrong(n, "permission bits are needed here", `write them in octal and quoted: "0660"`)
+	return 0
+}
+
+func (d *decoder) prefixes(n ast.Node) []netip.Prefix {
+	var out []netip.Prefix
+	d.sequence(n, func(n ast.Node) {
+		s := d.text(n)
+		p, err := netip.ParsePrefix(s)
+		switch {
+		case s == "":
+		case err != nil:
+			d.wrong(n, fmt.Sprintf("%q is not a network", s), "write 10.1.0.0/16, or 10.1.0.7/32 for one address")
+		case p.Masked() != p:
+			d.wrong(n, fmt.Sprintf("%q has bits beyond its length", s), "write "+p.Masked().String())
+		default:
+			out = append(out, p)
+		}
+	})
+	return out
+}
+
+// hosts reads names that callers may use in Host.
+func (d *decoder) hosts(n ast.Node) []string {
+	var out []string
+	d.sequence(n, func(n ast.Node) {
+		s := d.text(n)
+		if s == "" {
+			return
+		}
+		_, err := netip.ParseAddr(s)
+		if err != nil && (strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" || strings.HasSuffix(s, ".") || strings.HasPrefix(s, ".") || len(s) > 253) {
+			d.wrong(n, fmt.Sprintf("%q is not a host name", s), "write it in lower case, without port, pattern or trailing dot")
+			return
+		}
+		out = append(out, s)
+	})
+	return out
+}
+
+func (d *decoder) callers(n ast.Node, l *listenerFile) {
+	before := len(d.faults)
+	d.mapping(n, keys{
+		"anonymous": func(n ast.Node) { l.Anonymous = d.name(n) },
+		"unix":      func(n ast.Node) { l.Unix = d.unixCallers(n) },
+		"client_certificate": func(n ast.Node) {
+			d.wrong(n, "client certificates are not supported yet", "tell callers by unix sockets, or by a listener each")
+		},
+	})
+	if len(d.faults) == before && (l.Anonymous == "") == (len(l.Unix) == 0) {
+		d.wrong(n, "exactly one way to tell callers is needed", "anonymous: <name>, or unix: with at least one caller")
+	}
+}
+
+// unixCallers reads {crm: {uid: 1001}}.
+func (d *decoder) unixCallers(n ast.Node) []UnixCaller {
+	values, ok := mappingValues(n)
+	if !ok {
+		d.wrong(n, "names and ids are needed here, not "+kind(n), "write crm: {uid: 1001}")
+		return nil
+	}
+	var out []UnixCaller
+	seen := make(map[string]bool)
+	for _, v := range values {
+		key, ok := v.Key.(*ast.StringNode)
+		if !ok {
+			d.fault(at(v.Key), d.named("a caller's name must be plain text"), "quote it")
+			continue
+		}
+		d.within("."+key.Value, at(key), func() {
+			c := UnixCaller{Name: d.name(key)}
+			if seen[c.Name] {
+				d.fault(at(key), d.named("the caller is given twice"), "keep one of them")
+			}
+			seen[c.Name] = true
+			d.mapping(v.Value, keys{
+				"uid": func(n ast.Node) { id := uint32(d.whole(n, 0, 1<<32-2)); c.UID = &id },
+				"gid": func(n ast.Node) { id := uint32(d.whole(n, 0, 1<<32-2)); c.GID = &id },
+			})
+			if (c.UID == nil) == (c.GID == nil) {
+				d.fault(at(key), d.named("exactly one of uid and gid is needed"), "write {uid: 1001} or {gid: 2000}")
+			}
+			out = append(out, c)
+		})
+	}
+	return out
+}

@@ -1,0 +1,126 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// The defaults of limits.
+const (
+	DefaultHeaderBytes = 64 << 10
+	DefaultBodyBytes   = 32 << 20
+	DefaultInspectBody = 4 << 20
+	DefaultDrain       = 30 * time.Second
+)
+
+// maxFile bounds what is read; a configuration of a thousand rules has a tenth of it.
+const maxFile = 8 << 20
+
+// Load reads and checks a configuration file. The error is [Faults] when the
+// file can be read: everything that is wrong with it.
+func Load(path string) (*Config, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxFile {
+		return nil, fmt.Errorf("reading configuration %s: it has %d bytes, %d are the most", path, info.Size(), maxFile)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading configuration: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Parse checks a configuration that was read from what name says. The error
+// is [Faults].
+func Parse(name string, data []byte) (*Config, error) {
+	d := newDecoder(name, data)
+	c := &Config{Limits: Limits{
+		HeaderBytes: DefaultHeaderBytes, BodyBytes: DefaultBodyBytes, InspectBody: DefaultInspectBody, Drain: DefaultDrain,
+	}}
+	if root := d.parse(data); root != nil {
+		d.root(root, c)
+	}
+	c.file, c.lines, c.positions = d.file, d.lines, d.positions
+	if len(d.faults) == 0 {
+		d.faults = c.references()
+	}
+	if len(d.faults) > 0 {
+		return nil, d.faults.inOrder()
+	}
+	return c, nil
+}
+
+func (d *decoder) root(n ast.Node, c *Config) {
+	d.mapping(n, keys{
+		"version": func(n ast.Node) {
+			if i, ok := n.(*ast.IntegerNode); !ok || i.Value != uint64(1) {
+				d.wrong(n, "this build reads version 1 only", "write version: 1")
+			}
+		},
+		"upstream":  func(n ast.Node) { c.Upstream = d.upstream(n) },
+		"listeners": func(n ast.Node) { d.sequence(n, func(n ast.Node) { c.Listeners = append(c.Listeners, d.listener(n)) }) },
+		"service_users": func(n ast.Node) {
+			d.sequence(n, func(n ast.Node) { c.ServiceUsers = append(c.ServiceUsers, d.serviceUser(n)) })
+		},
+		"unlisted_operations": func(n ast.Node) { c.Unlisted = d.texts(n) },
+		"rules":               func(n ast.Node) { d.sequence(n, func(n ast.Node) { c.Rules = append(c.Rules, d.rule(n)) }) },
+		"audit":               func(n ast.Node) { c.Audit = d.audit(n) },
+		"admin":               func(n ast.Node) { c.Admin = d.admin(n) },
+		"limits":              func(n ast.Node) { d.limits(n, &c.Limits) },
+		"hints":               func(n ast.Node) { c.Hints = d.boolean(n) },
+	}, "version", "upstream", "listeners", "rules", "audit")
+}
+
+func (d *decoder) audit(n ast.Node) Audit {
+	var a Audit
+	d.mapping(n, keys{"file": func(n ast.Node) { a.File = d.text(n) }}, "file")
+	return a
+}
+
+func (d *decoder) admin(n ast.Node) *Admin {
+	a := new(Admin)
+	unsafe := false
+	var where ast.Node
+	d.mapping(n, keys{
+		"address":          func(n ast.Node) { a.Address, where = d.text(n), n },
+		"unsafe_plaintext": func(n ast.Node) { unsafe = d.boolean(n) },
+	}, "address")
+	if a.Address != "" {
+		if ip, ok := d.hostPort(where, a.Address); ok && !ip.IsLoopback() && !unsafe {
+			d.wrong(where, "the admin listener has no protection of its own and is open beyond loopback", "listen on 127.0.0.1, or say unsafe_plaintext: true beside the address")
+		}
+	}
+	return a
+}
+
+func (d *decoder) limits(n ast.Node, l *Limits) {
+	d.mapping(n, keys{
+		"header_bytes":       func(n ast.Node) { l.HeaderBytes = int(d.size(n, 1<<10, 1<<20)) },
+		"body_bytes":         func(n ast.Node) { l.BodyBytes = d.size(n, 1<<10, 1<<40) },
+		"inspect_body_bytes": func(n ast.Node) { l.InspectBody = d.size(n, 1<<10, 1<<30) },
+		"drain":              func(n ast.Node) { l.Drain = d.duration(n) },
+	})
+}
+
+// hostPort checks an IP address with a port. The unspecified addresses count as
+// beyond loopback.
+func (d *decoder) hostPort(n ast.Node, s string) (netip.Addr, bool) {
+	host, _, err := net.SplitHostPort(s)
+	if err == nil {
+		var a netip.AddrPort
+		if a, err = netip.ParseAddrPort(s); err == nil {
+			return a.Addr(), true
+		}
+		if host == "localhost" {
+			d.wrong(n, "localhost is a name and can mean two addresses", "write 127.0.0.1 or [::1]")
+			return netip.Addr{}, false
+		}
+	}
+	d.wrong(n, fmt.Sprintf("%q is not an IP address with a port", s), "write 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:8080")
+	return netip.Addr{}, false
+}

@@ -1,0 +1,84 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+func (d *decoder) rule(n ast.Node) Rule {
+	var r Rule
+	d.mapping(n, keys{
+		"name":       func(n ast.Node) { r.Name = d.name(n) },
+		"callers":    func(n ast.Node) { r.Callers = d.someTexts(n) },
+		"operations": func(n ast.Node) { r.Operations = d.someTexts(n) },
+		"except":     func(n ast.Node) { r.Except = d.texts(n) },
+		"hazards":    func(n ast.Node) { r.Hazards = d.texts(n) },
+		"organizations": func(n ast.Node) {
+			r.Organizations = d.someTexts(n)
+			if len(r.Organizations) > 0 && !slices.Equal(r.Organizations, []string{"*"}) {
+				d.wrong(n, "pinned organizations are not supported yet", `write ["*"] to pass the caller's x-zitadel-orgid, or remove the key to drop it`)
+			}
+		},
+		"when": func(n ast.Node) {
+			d.wrong(n, "conditions are not supported yet", "remove the key, and allow fewer operations or callers instead")
+		},
+		"as":     func(n ast.Node) { r.As = d.text(n) },
+		"shadow": func(n ast.Node) { r.Shadow = d.boolean(n) },
+		"limit":  func(n ast.Node) { r.Limit = d.limit(n) },
+	}, "name", "callers", "operations", "as")
+	return r
+}
+
+// someTexts reads a list that must not be empty: nothing is never anything.
+func (d *decoder) someTexts(n ast.Node) []string {
+	before := len(d.faults)
+	out := d.texts(n)
+	if len(out) == 0 && len(d.faults) == before {
+		d.wrong(n, "the list is empty, and an empty list never means everything", "name at least one, or remove the rule")
+	}
+	return out
+}
+
+// references checks what several parts say about each other.
+func (c *Config) references() Faults {
+	var faults Faults
+	fault := func(path, message, fix string) { faults = append(faults, c.Fault(path, path+": "+message, fix)) }
+	unique := func(what, format string, names []string) {
+		for i, name := range names {
+			if j := slices.Index(names, name); j < i {
+				fault(fmt.Sprintf(format, i), fmt.Sprintf("the %s %s is there already", what, name), "give each a name of its own")
+			}
+		}
+	}
+	var listeners, users, rules []string
+	for _, l := range c.Listeners {
+		listeners = append(listeners, l.Name)
+	}
+	for _, u := range c.ServiceUsers {
+		users = append(users, u.Name)
+	}
+	for _, r := range c.Rules {
+		rules = append(rules, r.Name)
+	}
+	unique("listener", "listeners[%d].name", listeners)
+	unique("service user", "service_users[%d].name", users)
+	unique("rule", "rules[%d].name", rules)
+	if len(c.Listeners) == 0 {
+		fault("listeners", "there is none, so nobody could call", "add one: {name: local, address: 127.0.0.1:8080, callers: {anonymous: local}}")
+	}
+	if len(c.Rules) == 0 {
+		fault("rules", "there is none, and nothing is allowed but by a rule", "add one; configs/ has examples")
+	}
+	for i, r := range c.Rules {
+		if r.As != "caller" && !slices.Contains(users, r.As) {
+			fix := "name one of service_users, or caller"
+			if near := nearest(r.As, users); near != "" {
+				fix = "did you mean " + near + "?"
+			}
+			fault(fmt.Sprintf("rules[%d].as", i), "there is no service user "+r.As, fix)
+		}
+	}
+	return faults
+}
