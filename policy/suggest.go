@@ -16,6 +16,9 @@ func suggest(name string, ops []*operation.Operation) string {
 		if tail, ok := strings.CutSuffix(have, lower); ok && lower != "" && (tail == "" || tail[len(tail)-1] == '.') {
 			return string(op.Name)
 		}
+		if method := strings.Index(lower, "/"); method >= 0 && len(lower) > method+3 && strings.HasPrefix(have, lower) {
+			return string(op.Name) // a method begun and not ended
+		}
 		if d := distance(lower, have, bestDistance); d < bestDistance {
 			best, bestDistance = string(op.Name), d
 		}

@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/zproxy/zproxy/internal/config"
-	"github.com/zproxy/zproxy/policy"
 )
 
 const (
@@ -62,16 +61,19 @@ func usage(hint, format string, args ...any) error {
 func report(w io.Writer, err error) int {
 	var f *failure
 	var faults config.Faults
-	var rules policy.Faults
 	code := exitFailed
 	switch {
-	case errors.As(err, &faults), errors.As(err, &rules):
+	case errors.As(err, &faults):
 		code = exitUsage
 	case errors.As(err, &f):
 		code = f.code
 	}
 	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(w, "zproxy: %s\n", strings.TrimSuffix(line, "\n"))
+		prefix := "zproxy: "
+		if strings.HasPrefix(line, "  | ") { // the line of a file, and the caret under it
+			prefix = ""
+		}
+		fmt.Fprintf(w, "%s%s\n", prefix, strings.TrimSuffix(line, "\n"))
 	}
 	if f != nil && f.hint != "" {
 		fmt.Fprintf(w, "hint: %s\n", f.hint)

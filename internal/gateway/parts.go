@@ -30,7 +30,7 @@ func Rules(cfg *config.Config) (*operation.Catalogue, *policy.Policy, error) {
 		unlisted[i] = operation.Name(name)
 	}
 	if catalogue, err = catalogue.WithUnlisted(unlisted...); err != nil {
-		return nil, nil, err
+		return nil, nil, config.Faults{cfg.Fault("unlisted_operations", err.Error(), "")}
 	}
 	rules := make([]policy.Rule, len(cfg.Rules))
 	for i, r := range cfg.Rules {
@@ -40,7 +40,24 @@ func Rules(cfg *config.Config) (*operation.Catalogue, *policy.Policy, error) {
 		}
 	}
 	compiled, err := policy.Compile(catalogue, rules)
-	return catalogue, compiled, err
+	return catalogue, compiled, placed(cfg, err)
+}
+
+// placed gives the faults of rules their places in the file.
+func placed(cfg *config.Config, err error) error {
+	var faults policy.Faults
+	if !errors.As(err, &faults) {
+		return err
+	}
+	out := make(config.Faults, len(faults))
+	for i, f := range faults {
+		path := fmt.Sprintf("rules[%d].%s", f.Index, f.Field)
+		if f.Item >= 0 {
+			path = fmt.Sprintf("%s[%d]", path, f.Item)
+		}
+		out[i] = cfg.Fault(path, path+": "+f.Message, f.Fix)
+	}
+	return out
 }
 
 // roots reads upstream.ca_file. Nil means the system's roots.
