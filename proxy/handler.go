@@ -28,10 +28,10 @@ func (p *Proxy) Listener(name string, says authn.Authenticator) http.Handler {
 // Operation comes first only to know in which protocol to answer.
 func (x *exchange) prepare(says authn.Authenticator) *refusal {
 	resolveErr := x.operation()
-	if r := admit(x.in, x.headerBytes); r != nil {
+	if r := x.caller(says); r != nil {
 		return r
 	}
-	if r := x.caller(says); r != nil {
+	if r := admit(x.in, x.headerBytes); r != nil {
 		return r
 	}
 	if resolveErr != nil {

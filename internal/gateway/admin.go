@@ -38,16 +38,18 @@ type userReadiness struct {
 	Error  string     `json:"error,omitempty"`
 }
 
-// ready tells from memory whether requests can be served: every service user
-// holds a token and records can be written. It never asks the upstream, whose
-// failure must not take all of the gateway's instances out of service.
-func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
-	g.probeAudit(r)
-	answer := struct {
-		Ready        bool                     `json:"ready"`
-		ServiceUsers map[string]userReadiness `json:"service_users"`
-		Audit        bool                     `json:"audit"`
-	}{Ready: g.audit.Healthy(), ServiceUsers: make(map[string]userReadiness), Audit: g.audit.Healthy()}
+// readiness is what /readyz says.
+type readiness struct {
+	Ready        bool                     `json:"ready"`
+	ServiceUsers map[string]userReadiness `json:"service_users"`
+	Audit        bool                     `json:"audit"`
+}
+
+// readiness tells from memory whether requests can be served: every service
+// user holds a token and records can be written. It never asks the upstream,
+// whose failure must not take all of the gateway's instances out of service.
+func (g *Gateway) readiness() readiness {
+	r := readiness{Ready: g.audit.Healthy(), ServiceUsers: make(map[string]userReadiness), Audit: g.audit.Healthy()}
 	for name, s := range g.sources {
 		status := s.Status()
 		u := userReadiness{Ready: status.Ready}
@@ -57,9 +59,18 @@ func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
 		if status.Err != nil {
 			u.Error = status.Err.Error()
 		}
-		answer.ServiceUsers[name] = u
-		answer.Ready = answer.Ready && status.Ready
+		r.ServiceUsers[name] = u
+		r.Ready = r.Ready && status.Ready
 	}
+	return r
+}
+
+// Ready tells whether requests can be served, as /readyz does.
+func (g *Gateway) Ready() bool { return g.readiness().Ready }
+
+func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
+	g.probeAudit(r)
+	answer := g.readiness()
 	code := http.StatusOK
 	if !answer.Ready {
 		code = http.StatusServiceUnavailable
