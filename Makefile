@@ -3,12 +3,12 @@ FUZZTIME ?= 5s
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check format vet staticcheck race generated fuzz test bench cover demo clean
+.PHONY: help check format vet staticcheck race allocations cover generated fuzz test bench demo clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-check: format vet staticcheck race generated fuzz ## all that CI runs; import edges, linked modules and README blocks are tests in internal/project
+check: format vet staticcheck race allocations cover generated fuzz ## all that CI runs; import edges, linked modules and README blocks are tests in internal/project
 
 format: ## fail on files that gofmt would change
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted, run gofmt -w:"; echo "$$files"; exit 1; fi
@@ -21,6 +21,12 @@ staticcheck: ## staticcheck, at the version in go.mod
 
 race: ## all tests with the race detector
 	go test -race -timeout 10m ./...
+
+allocations: ## the budgets of allocations, which the race detector would spoil
+	go test -count=1 -run 'Alloc' ./proxy ./policy/... ./internal/audit ./authn/...
+
+cover: ## fail when policy's statement coverage is below 98 %
+	@go test -coverprofile=/dev/stdout ./policy | awk 'NR > 1 && /^github/ {n += $$2; if ($$3 > 0) c += $$2} END {printf "policy %.1f%%\n", 100*c/n; exit c/n < 0.98}'
 
 generated: ## fail when generated files differ from what go generate writes
 	@before=$$(mktemp); after=$$(mktemp); trap 'rm -f $$before $$after' EXIT; \
@@ -42,10 +48,6 @@ test: ## all tests, without the race detector
 
 bench: ## all benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
-
-cover: ## statement coverage by package; policy's is gated at 98 %
-	go test -cover ./...
-	@go test -coverprofile=/dev/stdout ./policy | awk 'NR > 1 && /^github/ {n += $$2; if ($$3 > 0) c += $$2} END {printf "policy %.1f%%\n", 100*c/n; exit c/n < 0.98}'
 
 demo: ## the five-minute tour
 	go run ./cmd/zproxy-demo --once

@@ -153,6 +153,7 @@ func TestZitadelsOwnClientNeedsNoCredential(t *testing.T) {
 	if d := status.Convert(err).Details(); len(d) != 1 || !strings.Contains(fmt.Sprint(d[0]), "ZPROXY-no_rule") {
 		t.Errorf("details %v", d)
 	}
+	//lint:ignore SA1019 the System API is what a system user is for
 	instances, err := c.SystemService().ListInstances(ctx, &system.ListInstancesRequest{})
 	if err != nil || len(instances.GetResult()) != 1 {
 		t.Errorf("system: %v, %v", instances, err)
