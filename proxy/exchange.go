@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httputil"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -105,6 +106,10 @@ func (x *exchange) refuse(r *refusal) {
 
 // end writes the outcome record, whatever happened, a panic included.
 func (x *exchange) end() {
+	broke := recover()
+	if broke != nil {
+		x.brokeOff(broke)
+	}
 	x.record.Kind = audit.Outcome
 	x.record.Status = x.w.status
 	x.record.BytesOut = x.w.bytes
@@ -118,6 +123,23 @@ func (x *exchange) end() {
 	}
 	if x.observe != nil {
 		x.observe(&x.record)
+	}
+	if broke != nil {
+		panic(http.ErrAbortHandler) // net/http ends the connection, as ReverseProxy wants it
+	}
+}
+
+// brokeOff says why an answer has no end: ReverseProxy's way to end a
+// connection in the middle of an answer is a panic, and so is a fault of ours.
+func (x *exchange) brokeOff(v any) {
+	if v != http.ErrAbortHandler {
+		x.log.Error().Str("id", x.record.ID).Interface("panic", v).Bytes("stack", debug.Stack()).Msg("handling request failed by a fault of zproxy's; please report it")
+		x.refuse(refuse(ReasonInternal, "zproxy failed by a fault of its own; ask its operator to look at its log"))
+		return
+	}
+	x.record.Reason = string(ReasonAborted)
+	if r := x.midway(); r != nil {
+		x.record.Reason = string(r.reason)
 	}
 }
 

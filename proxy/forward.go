@@ -24,20 +24,7 @@ func (x *exchange) forwardUpstream() {
 		// byte of the answer. An error means that it was never otherwise.
 		_ = http.NewResponseController(x.w.ResponseWriter).EnableFullDuplex()
 	}
-	defer x.markAborted()
 	x.reverse.ServeHTTP(&x.w, x.newOut())
-}
-
-// markAborted records that the answer broke off, and lets the panic by which
-// ReverseProxy and net/http end the connection go on.
-func (x *exchange) markAborted() {
-	if v := recover(); v != nil {
-		x.record.Reason = string(ReasonAborted)
-		if r := x.midway(); r != nil {
-			x.record.Reason = string(r.reason)
-		}
-		panic(v)
-	}
 }
 
 // rewrite has nothing to do: out was built from the decision before

@@ -29,6 +29,7 @@ const (
 	ReasonUpstreamTimeout  Reason = "upstream_timeout"     // no answer in time
 	ReasonUpstreamAnswer   Reason = "upstream_answer"      // an answer that is never relayed: a redirect, a 101
 	ReasonCallerGone       Reason = "caller_gone"          // the caller went away first
+	ReasonInternal         Reason = "internal_error"       // a fault of zproxy's own
 	ReasonAborted          Reason = "aborted"              // the answer broke off after it had begun
 )
 
