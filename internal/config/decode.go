@@ -32,6 +32,10 @@ func newDecoder(file string, data []byte) *decoder {
 
 // parse returns the one document of data, or nil after a fault.
 func (d *decoder) parse(data []byte) ast.Node {
+	if line, column, ok := notUTF8(data); ok {
+		d.fault(position{line, column}, "this is not UTF-8", "save the file as UTF-8")
+		return nil
+	}
 	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		var syntax *yaml.SyntaxError
@@ -43,8 +47,18 @@ func (d *decoder) parse(data []byte) ast.Node {
 		d.fault(position{1, 1}, "this is not YAML: "+err.Error(), "")
 		return nil
 	}
+	if len(file.Docs) > 0 {
+		if directive, ok := file.Docs[0].Body.(*ast.DirectiveNode); ok {
+			d.fault(at(directive), "YAML directives are not read", "remove the line, and the '---' after it")
+			return nil
+		}
+	}
 	if len(file.Docs) > 1 {
-		d.fault(at(file.Docs[1].Body), "there is a second document", "keep one configuration in one file, without '---' between")
+		second := at(file.Docs[1].Body)
+		if start := file.Docs[1].Start; start != nil && start.Position != nil {
+			second = position{start.Position.Line, start.Position.Column}
+		}
+		d.fault(second, "there is a second document", "keep one configuration in one file, without '---' between")
 		return nil
 	}
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
@@ -77,7 +91,19 @@ func (d *decoder) fault(p position, message, fix string) {
 }
 
 // wrong is a fault of n's value.
-func (d *decoder) wrong(n ast.Node, message, fix string) { d.fault(at(n), d.named(message), fix) }
+func (d *decoder) wrong(n ast.Node, message, fix string) {
+	switch n.(type) {
+	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
+		fix = "write the value out"
+	}
+	d.fault(at(n), d.named(message), fix)
+}
+
+// misplaced is a fault of a key of the mapping that was just read: the others
+// leave it no meaning.
+func (d *decoder) misplaced(key, message, fix string) {
+	d.fault(d.positions[d.path+"."+key], d.named(message), fix)
+}
 
 // named puts the key that is being read before message.
 func (d *decoder) named(message string) string {
@@ -99,7 +125,8 @@ func (d *decoder) within(step string, p position, read func()) {
 	d.path = before
 }
 
-// mapping reads a mapping with known keys, each at most once, some at least once.
+// mapping reads a mapping with known keys, each at most once, some at least
+// once. A required key is given with an example of its value: "rate: 45/s".
 func (d *decoder) mapping(n ast.Node, known keys, required ...string) bool {
 	values, ok := mappingValues(n)
 	if !ok {
@@ -124,9 +151,9 @@ func (d *decoder) mapping(n ast.Node, known keys, required ...string) bool {
 		}
 		seen[key.Value] = true
 	}
-	for _, r := range required {
-		if !seen[r] {
-			d.fault(at(n), d.named("the key "+r+" is missing"), "")
+	for _, example := range required {
+		if key, _, _ := strings.Cut(example, ":"); !seen[key] {
+			d.fault(at(n), d.named("the key "+key+" is missing"), "add "+example)
 		}
 	}
 	return true
@@ -135,9 +162,9 @@ func (d *decoder) mapping(n ast.Node, known keys, required ...string) bool {
 func (d *decoder) unknown(key *ast.StringNode, known keys) {
 	fix := "the keys here are " + list(known)
 	if near := nearest(key.Value, slices.Collect(maps.Keys(known))); near != "" {
-		fix = "did you mean " + near + "?"
+		fix = "did you mean " + near + "? " + fix
 	}
-	if _, secret := map[string]bool{"key": true, "client_secret": true, "secret": true, "token": true, "password": true, "private_key": true}[key.Value]; secret {
+	if slices.Contains(secretKeys(), strings.ToLower(key.Value)) {
 		fix = "secrets never stand in the configuration: put it into a file and name that; the keys here are " + list(known)
 	}
 	d.fault(at(key), d.named("unknown key "+key.Value), fix)
@@ -153,16 +180,17 @@ func mappingValues(n ast.Node) ([]*ast.MappingValueNode, bool) {
 	return nil, false
 }
 
-// sequence reads the items of a list.
-func (d *decoder) sequence(n ast.Node, read func(item ast.Node)) {
+// sequence reads the items of a list, and reports whether it is one.
+func (d *decoder) sequence(n ast.Node, read func(item ast.Node)) bool {
 	s, ok := n.(*ast.SequenceNode)
 	if !ok {
 		d.wrong(n, "a list is needed here, not "+kind(n), "write [a, b], or one item a line after '- '")
-		return
+		return false
 	}
 	for i, item := range s.Values {
 		d.within("["+strconv.Itoa(i)+"]", at(item), func() { read(item) })
 	}
+	return true
 }
 
 // text reads text; numbers and the like must be quoted to be text.
@@ -175,8 +203,10 @@ func (d *decoder) text(n ast.Node) string {
 		return n.Value
 	case *ast.LiteralNode:
 		d.wrong(n, "text of several lines is not read here", "write it on one line")
+	case *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		d.wrong(n, "text is needed here, not "+kind(n), "quote it: \""+n.GetToken().Value+"\"")
 	default:
-		d.wrong(n, "text is needed here, not "+kind(n), "quote it: \""+strings.TrimSpace(n.String())+"\"")
+		d.wrong(n, "text is needed here, not "+kind(n), "write it on one line")
 	}
 	return ""
 }
@@ -194,7 +224,7 @@ func (d *decoder) texts(n ast.Node) []string {
 func (d *decoder) boolean(n ast.Node) bool {
 	b, ok := n.(*ast.BoolNode)
 	if !ok {
-		d.wrong(n, "true or false is needed here, not "+kind(n), "")
+		d.wrong(n, "true or false is needed here, not "+kind(n), "write one of them, without quotes")
 		return false
 	}
 	return b.Value
@@ -208,7 +238,7 @@ func (d *decoder) whole(n ast.Node, least, most uint64) uint64 {
 			return v
 		}
 	}
-	d.wrong(n, fmt.Sprintf("a whole number from %d to %d is needed here", least, most), "")
+	d.wrong(n, fmt.Sprintf("a whole number from %d to %d is needed here", least, most), "write it in digits, without quotes")
 	return least
 }
 

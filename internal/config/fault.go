@@ -9,10 +9,10 @@ import (
 // Fault is one thing wrong with a configuration, and where.
 type Fault struct {
 	File         string
-	Line, Column int // from 1; 0 when it has no place
+	Line, Column int // from 1, in characters; 0 when it has no place
 	Message      string
 	Fix          string
-	Excerpt      string // the line
+	Excerpt      string // the line, without what could be a secret
 }
 
 // String is "file:line:column: what is wrong; the fix", the line, and a caret
@@ -29,12 +29,13 @@ func (f Fault) String() string {
 	if f.Excerpt == "" {
 		return text
 	}
+	before := []rune(f.Excerpt) // columns count characters, not bytes
 	indent := strings.Map(func(r rune) rune {
 		if r == '\t' {
 			return r
 		}
 		return ' '
-	}, f.Excerpt[:min(max(f.Column-1, 0), len(f.Excerpt))])
+	}, string(before[:min(max(f.Column-1, 0), len(before))]))
 	return text + "\n  | " + f.Excerpt + "\n  | " + indent + "^"
 }
 
@@ -83,5 +84,5 @@ func excerpt(lines []string, line int) string {
 	if line < 1 || line > len(lines) {
 		return ""
 	}
-	return strings.TrimRight(lines[line-1], " \r")
+	return masked(strings.TrimRight(lines[line-1], " \r"))
 }

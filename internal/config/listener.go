@@ -14,13 +14,12 @@ import (
 // listenerFile is a listener as the file has it, before its keys are judged together.
 type listenerFile struct {
 	Listener
-	at        ast.Node // the address
-	where     netip.Addr
-	unsafe    bool
-	mode      bool
-	callers   bool
-	tls       bool
-	plaintext ast.Node
+	at      ast.Node // the address
+	where   netip.Addr
+	unsafe  bool
+	badFrom bool // allow_from has a fault already
+	mode    bool
+	tls     bool
 }
 
 func (d *decoder) listener(n ast.Node) Listener {
@@ -29,43 +28,47 @@ func (d *decoder) listener(n ast.Node) Listener {
 		"name":             func(n ast.Node) { l.Name = d.name(n) },
 		"address":          func(n ast.Node) { d.address(n, &l) },
 		"mode":             func(n ast.Node) { l.Mode, l.mode = d.mode(n), true },
-		"unsafe_plaintext": func(n ast.Node) { l.unsafe, l.plaintext = d.boolean(n), n },
-		"allow_from":       func(n ast.Node) { l.AllowFrom = d.prefixes(n) },
+		"unsafe_plaintext": func(n ast.Node) { l.unsafe = d.boolean(n) },
+		"allow_from": func(n ast.Node) {
+			before := len(d.faults)
+			l.AllowFrom = d.prefixes(n)
+			l.badFrom = len(d.faults) > before
+		},
 		"hosts":            func(n ast.Node) { l.Hosts = d.hosts(n) },
 		"tls": func(n ast.Node) {
 			l.tls = true
 			d.wrong(n, "TLS on listeners is not supported yet", "use a unix socket or a loopback address, behind something that ends TLS")
 		},
-		"callers": func(n ast.Node) { l.callers = true; d.callers(n, &l) },
-	}, "name", "address", "callers")
+		"callers": func(n ast.Node) { d.callers(n, &l) },
+	}, "name: <what records call it>", "address: 127.0.0.1:8080", "callers: {anonymous: <name>}")
 	if ok {
-		d.judge(n, &l)
+		d.judge(&l)
 	}
 	return l.Listener
 }
 
 // judge tells what the keys of one listener are wrong about together.
-func (d *decoder) judge(n ast.Node, l *listenerFile) {
+func (d *decoder) judge(l *listenerFile) {
 	unix := l.Network == "unix"
 	if l.at != nil && l.Network == "tcp" && !l.tls && l.where.IsValid() && !l.where.IsLoopback() {
 		switch {
 		case !l.unsafe:
 			d.wrong(l.at, "the listener is plain and open beyond loopback: whoever reaches it is its caller", "listen on 127.0.0.1 or a unix socket, or say unsafe_plaintext: true with allow_from")
-		case len(l.AllowFrom) == 0:
+		case len(l.AllowFrom) == 0 && !l.badFrom:
 			d.wrong(l.at, "a plain listener beyond loopback needs allow_from", "name the source networks: allow_from: [10.1.0.0/16]")
 		}
 	}
 	if unix && len(l.AllowFrom) > 0 {
-		d.fault(at(n), d.named("allow_from has no meaning on a unix socket"), "tell its callers by uid or gid, or set mode")
+		d.misplaced("allow_from", "allow_from has no meaning on a unix socket", "tell its callers by uid or gid, or set mode")
 	}
 	if unix && len(l.Hosts) > 0 {
-		d.fault(at(n), d.named("hosts has no meaning on a unix socket"), "remove it")
+		d.misplaced("hosts", "hosts has no meaning on a unix socket", "remove it")
 	}
-	if !unix && l.mode {
-		d.fault(at(n), d.named("mode is of unix sockets only"), "remove it")
+	if l.Network == "tcp" && l.mode {
+		d.misplaced("mode", "mode is of unix sockets only", "remove it")
 	}
-	if !unix && len(l.Unix) > 0 && l.Network != "" {
-		d.fault(at(n), d.named("callers can be told by uid and gid on a unix socket only"), "give the address as unix:/path, or name one anonymous caller")
+	if l.Network == "tcp" && len(l.Unix) > 0 {
+		d.misplaced("callers.unix", "callers can be told by uid and gid on a unix socket only", "give the address as unix:/path, or name one anonymous caller")
 	}
 	if unix && !l.mode {
 		l.Mode = 0o600
@@ -109,6 +112,8 @@ func (d *decoder) prefixes(n ast.Node) []netip.Prefix {
 		case s == "":
 		case err != nil:
 			d.wrong(n, fmt.Sprintf("%q is not a network", s), "write 10.1.0.0/16, or 10.1.0.7/32 for one address")
+		case p.Addr().Is4In6():
+			d.wrong(n, fmt.Sprintf("%q is an IPv4 network in IPv6's clothes, and matches nobody", s), "write it as IPv4: 10.1.0.0/16")
 		case p.Masked() != p:
 			d.wrong(n, fmt.Sprintf("%q has bits beyond its length", s), "write "+p.Masked().String())
 		default:
@@ -178,8 +183,15 @@ func (d *decoder) unixCallers(n ast.Node) []UnixCaller {
 			if (c.UID == nil) == (c.GID == nil) {
 				d.fault(at(key), d.named("exactly one of uid and gid is needed"), "write {uid: 1001} or {gid: 2000}")
 			}
+			for _, o := range out {
+				if sameID(o.UID, c.UID) || sameID(o.GID, c.GID) {
+					d.fault(at(key), d.named("the caller "+o.Name+" has this id already, and would always come first"), "give each caller an id of its own")
+				}
+			}
 			out = append(out, c)
 		})
 	}
 	return out
 }
+
+func sameID(a, b *uint32) bool { return a != nil && b != nil && *a == *b }

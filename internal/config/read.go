@@ -1,10 +1,12 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
@@ -38,47 +40,63 @@ func Load(path string) (*Config, error) {
 // Parse checks a configuration that was read from what name says. The error
 // is [Faults].
 func Parse(name string, data []byte) (*Config, error) {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // a byte order mark, which editors of Windows write
 	d := newDecoder(name, data)
 	c := &Config{Limits: Limits{
 		HeaderBytes: DefaultHeaderBytes, BodyBytes: DefaultBodyBytes, InspectBody: DefaultInspectBody, Drain: DefaultDrain,
 	}}
+	usersRead := true
 	if root := d.parse(data); root != nil {
-		d.root(root, c)
+		usersRead = d.root(root, c)
 	}
 	c.file, c.lines, c.positions = d.file, d.lines, d.positions
-	if len(d.faults) == 0 {
-		d.faults = c.references()
-	}
+	d.faults = append(d.faults, c.references(usersRead)...)
 	if len(d.faults) > 0 {
 		return nil, d.faults.inOrder()
 	}
 	return c, nil
 }
 
-func (d *decoder) root(n ast.Node, c *Config) {
+// root reads the whole file, and reports whether the names of all service users
+// are known: otherwise nothing can be said about references to them.
+func (d *decoder) root(n ast.Node, c *Config) (usersRead bool) {
+	usersRead = true
 	d.mapping(n, keys{
 		"version": func(n ast.Node) {
 			if i, ok := n.(*ast.IntegerNode); !ok || i.Value != uint64(1) {
 				d.wrong(n, "this build reads version 1 only", "write version: 1")
 			}
 		},
-		"upstream":  func(n ast.Node) { c.Upstream = d.upstream(n) },
-		"listeners": func(n ast.Node) { d.sequence(n, func(n ast.Node) { c.Listeners = append(c.Listeners, d.listener(n)) }) },
+		"upstream": func(n ast.Node) { c.Upstream = d.upstream(n) },
+		"listeners": func(n ast.Node) {
+			if d.sequence(n, func(n ast.Node) { c.Listeners = append(c.Listeners, d.listener(n)) }) && len(c.Listeners) == 0 {
+				d.wrong(n, "there is none, so nobody could call", "add one: {name: local, address: 127.0.0.1:8080, callers: {anonymous: local}}")
+			}
+		},
 		"service_users": func(n ast.Node) {
-			d.sequence(n, func(n ast.Node) { c.ServiceUsers = append(c.ServiceUsers, d.serviceUser(n)) })
+			usersRead = d.sequence(n, func(n ast.Node) { c.ServiceUsers = append(c.ServiceUsers, d.serviceUser(n)) })
 		},
 		"unlisted_operations": func(n ast.Node) { c.Unlisted = d.texts(n) },
-		"rules":               func(n ast.Node) { d.sequence(n, func(n ast.Node) { c.Rules = append(c.Rules, d.rule(n)) }) },
-		"audit":               func(n ast.Node) { c.Audit = d.audit(n) },
-		"admin":               func(n ast.Node) { c.Admin = d.admin(n) },
-		"limits":              func(n ast.Node) { d.limits(n, &c.Limits) },
-		"hints":               func(n ast.Node) { c.Hints = d.boolean(n) },
-	}, "version", "upstream", "listeners", "rules", "audit")
+		"rules": func(n ast.Node) {
+			if d.sequence(n, func(n ast.Node) { c.Rules = append(c.Rules, d.rule(n)) }) && len(c.Rules) == 0 {
+				d.wrong(n, "there is none, and nothing is allowed but by a rule", "add one; configs/ has examples")
+			}
+		},
+		"audit":  func(n ast.Node) { c.Audit = d.audit(n) },
+		"admin":  func(n ast.Node) { c.Admin = d.admin(n) },
+		"limits": func(n ast.Node) { d.limits(n, &c.Limits) },
+		"hints":  func(n ast.Node) { c.Hints = d.boolean(n) },
+	},
+		"version: 1", "upstream: {issuer: https://acme.zitadel.cloud}",
+		`listeners: [{name: local, address: "127.0.0.1:8080", callers: {anonymous: local}}]`,
+		"rules: and at least one under it; configs/ has examples",
+		"audit: {file: /var/log/zproxy/audit.jsonl}")
+	return usersRead && !slices.ContainsFunc(c.ServiceUsers, func(u ServiceUser) bool { return u.Name == "" })
 }
 
 func (d *decoder) audit(n ast.Node) Audit {
 	var a Audit
-	d.mapping(n, keys{"file": func(n ast.Node) { a.File = d.text(n) }}, "file")
+	d.mapping(n, keys{"file": func(n ast.Node) { a.File = d.text(n) }}, "file: /var/log/zproxy/audit.jsonl, or - for standard output")
 	return a
 }
 
@@ -89,7 +107,7 @@ func (d *decoder) admin(n ast.Node) *Admin {
 	d.mapping(n, keys{
 		"address":          func(n ast.Node) { a.Address, where = d.text(n), n },
 		"unsafe_plaintext": func(n ast.Node) { unsafe = d.boolean(n) },
-	}, "address")
+	}, "address: 127.0.0.1:9090")
 	if a.Address != "" {
 		if ip, ok := d.hostPort(where, a.Address); ok && !ip.IsLoopback() && !unsafe {
 			d.wrong(where, "the admin listener has no protection of its own and is open beyond loopback", "listen on 127.0.0.1, or say unsafe_plaintext: true beside the address")

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -27,7 +28,7 @@ func (d *decoder) rule(n ast.Node) Rule {
 		"as":     func(n ast.Node) { r.As = d.text(n) },
 		"shadow": func(n ast.Node) { r.Shadow = d.boolean(n) },
 		"limit":  func(n ast.Node) { r.Limit = d.limit(n) },
-	}, "name", "callers", "operations", "as")
+	}, "name: <what records call it>", `callers: ["anonymous:local"]`, "operations: [zitadel.user.v2.UserService/ListUsers]", "as: <a service user>, or as: caller")
 	return r
 }
 
@@ -42,12 +43,12 @@ func (d *decoder) someTexts(n ast.Node) []string {
 }
 
 // references checks what several parts say about each other.
-func (c *Config) references() Faults {
+func (c *Config) references(usersRead bool) Faults {
 	var faults Faults
 	fault := func(path, message, fix string) { faults = append(faults, c.Fault(path, path+": "+message, fix)) }
 	unique := func(what, format string, names []string) {
 		for i, name := range names {
-			if j := slices.Index(names, name); j < i {
+			if j := slices.Index(names, name); j < i && name != "" {
 				fault(fmt.Sprintf(format, i), fmt.Sprintf("the %s %s is there already", what, name), "give each a name of its own")
 			}
 		}
@@ -65,14 +66,9 @@ func (c *Config) references() Faults {
 	unique("listener", "listeners[%d].name", listeners)
 	unique("service user", "service_users[%d].name", users)
 	unique("rule", "rules[%d].name", rules)
-	if len(c.Listeners) == 0 {
-		fault("listeners", "there is none, so nobody could call", "add one: {name: local, address: 127.0.0.1:8080, callers: {anonymous: local}}")
-	}
-	if len(c.Rules) == 0 {
-		fault("rules", "there is none, and nothing is allowed but by a rule", "add one; configs/ has examples")
-	}
+	c.addresses(fault)
 	for i, r := range c.Rules {
-		if r.As != "caller" && !slices.Contains(users, r.As) {
+		if r.As != "" && r.As != "caller" && usersRead && !slices.Contains(users, r.As) {
 			fix := "name one of service_users, or caller"
 			if near := nearest(r.As, users); near != "" {
 				fix = "did you mean " + near + "?"
@@ -81,4 +77,25 @@ func (c *Config) references() Faults {
 		}
 	}
 	return faults
+}
+
+// addresses finds addresses that two sockets would want. Port 0 is any free one.
+func (c *Config) addresses(fault func(path, message, fix string)) {
+	taken := make(map[string]string)
+	take := func(path, network, address, by string) {
+		if address == "" || network == "tcp" && strings.HasSuffix(address, ":0") {
+			return
+		}
+		if other, ok := taken[address]; ok {
+			fault(path, address+" is the address of "+other+" already", "give each listener an address of its own")
+			return
+		}
+		taken[address] = by
+	}
+	for i, l := range c.Listeners {
+		take(fmt.Sprintf("listeners[%d].address", i), l.Network, l.Address, "listener "+l.Name)
+	}
+	if c.Admin != nil {
+		take("admin.address", "tcp", c.Admin.Address, "the admin listener")
+	}
 }

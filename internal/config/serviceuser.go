@@ -18,7 +18,7 @@ func (d *decoder) serviceUser(n ast.Node) ServiceUser {
 		},
 		"private_key_jwt": kind(func(n ast.Node) {
 			u.PrivateKeyJWT = new(PrivateKeyJWT)
-			d.mapping(n, keys{"key_file": func(n ast.Node) { u.PrivateKeyJWT.KeyFile = d.text(n) }}, "key_file")
+			d.mapping(n, keys{"key_file": func(n ast.Node) { u.PrivateKeyJWT.KeyFile = d.text(n) }}, "key_file: /run/secrets/key.json")
 		}),
 		"client_credentials": kind(func(n ast.Node) {
 			c := new(ClientCredentials)
@@ -27,7 +27,7 @@ func (d *decoder) serviceUser(n ast.Node) ServiceUser {
 				"client_id":          func(n ast.Node) { c.ClientID = d.text(n) },
 				"client_secret_file": func(n ast.Node) { c.ClientSecretFile = d.text(n) },
 				"user_id":            func(n ast.Node) { c.UserID = d.userID(n) },
-			}, "client_id", "client_secret_file")
+			}, "client_id: <the service user's user name>", "client_secret_file: /run/secrets/client.secret")
 		}),
 		"personal_access_token": kind(func(n ast.Node) {
 			p := new(PersonalAccessToken)
@@ -35,7 +35,7 @@ func (d *decoder) serviceUser(n ast.Node) ServiceUser {
 			d.mapping(n, keys{
 				"token_file": func(n ast.Node) { p.TokenFile = d.text(n) },
 				"user_id":    func(n ast.Node) { p.UserID = d.userID(n) },
-			}, "token_file")
+			}, "token_file: /run/secrets/token.pat")
 		}),
 		"system_user": kind(func(n ast.Node) {
 			s := new(SystemUser)
@@ -44,15 +44,15 @@ func (d *decoder) serviceUser(n ast.Node) ServiceUser {
 				"user":     func(n ast.Node) { s.User = d.text(n) },
 				"key_file": func(n ast.Node) { s.KeyFile = d.text(n) },
 				"audience": func(n ast.Node) {
-					if u := d.origin(n); u != nil {
+					if u := d.publicOrigin(n); u != nil {
 						s.Audience = u.String()
 					}
 				},
-			}, "user", "key_file", "audience")
+			}, "user: <its name in ZITADEL's SystemAPIUsers>", "key_file: /run/secrets/system.pem", "audience: https://acme.zitadel.cloud")
 		}),
-	}, "name")
+	}, "name: <what rules call it>")
 	if ok && kinds != 1 {
-		d.wrong(n, "exactly one kind of credential is needed", "one of private_key_jwt, client_credentials, personal_access_token and system_user")
+		d.wrong(n, "exactly one kind of credential is needed", "keep one of private_key_jwt, client_credentials, personal_access_token and system_user")
 	}
 	return u
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -14,7 +15,7 @@ func (d *decoder) upstream(n ast.Node) Upstream {
 	unsafe := false
 	var issuer ast.Node
 	d.mapping(n, keys{
-		"issuer":          func(n ast.Node) { u.Issuer, issuer = d.origin(n), n },
+		"issuer":          func(n ast.Node) { u.Issuer, issuer = d.publicOrigin(n), n },
 		"address":         func(n ast.Node) { u.Address = d.origin(n) },
 		"ca_file":         func(n ast.Node) { u.CAFile = d.text(n) },
 		"forward_headers": func(n ast.Node) { u.ForwardHeaders = d.forwardHeaders(n) },
@@ -25,7 +26,7 @@ func (d *decoder) upstream(n ast.Node) Upstream {
 		},
 		"limit":            func(n ast.Node) { u.Limit = d.limit(n) },
 		"unsafe_plaintext": func(n ast.Node) { unsafe = d.boolean(n) },
-	}, "issuer")
+	}, "issuer: https://acme.zitadel.cloud")
 	if u.Issuer == nil {
 		return u
 	}
@@ -57,13 +58,39 @@ func (d *decoder) origin(n ast.Node) *url.URL {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Hostname() == "" || u.User != nil ||
 		u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" || strings.HasSuffix(s, "?") || strings.HasSuffix(s, "#") {
-		d.wrong(n, fmt.Sprintf("%q is not an origin", s), "write scheme and host, and nothing after them: https://acme.zitadel.cloud")
+		d.wrong(n, fmt.Sprintf("%q is not an origin", masked(s)), "write scheme and host, and nothing after them: https://acme.zitadel.cloud")
 		return nil
 	}
 	if strings.ToLower(u.Host) != u.Host || strings.HasSuffix(u.Hostname(), ".") {
 		d.wrong(n, fmt.Sprintf("%q has capitals or ends in a dot, and ZITADEL would not find the instance", u.Host), "write the host in lower case")
+	} else if !hostName(u.Hostname()) {
+		d.wrong(n, fmt.Sprintf("%q is neither a host name nor an IP address", u.Hostname()), "write a name of letters, digits, '.' and '-'; others in their xn-- form")
+	}
+	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
+		if p, err := strconv.ParseUint(port, 10, 16); err != nil || p == 0 {
+			d.wrong(n, fmt.Sprintf("%q is not a port", port), "write a number from 1 to 65535, or leave the ':' out as well")
+		}
 	}
 	return u
+}
+
+// publicOrigin is an origin by which ZITADEL tells instances: it compares text,
+// and spells no port that the scheme implies.
+func (d *decoder) publicOrigin(n ast.Node) *url.URL {
+	u := d.origin(n)
+	if u != nil && (u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80") {
+		d.wrong(n, "the port "+u.Port()+" is implied by "+u.Scheme+", and ZITADEL's issuer does not have it", "write "+u.Scheme+"://"+strings.TrimSuffix(u.Host, ":"+u.Port()))
+	}
+	return u
+}
+
+// hostName tells whether host can stand in a Host header. Names of containers
+// have '_'.
+func hostName(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789-._") == "" && !strings.HasPrefix(host, ".")
 }
 
 // forwardHeaders reads headers that pass besides the built-in ones. What carries
@@ -91,8 +118,8 @@ func (d *decoder) forwardHeaders(n ast.Node) []string {
 // that begins with it, covers; "" for none.
 func reservedHeader(name string, prefix bool) string {
 	for _, r := range []string{
-		"authorization", "proxy-authorization", "proxy-authenticate", "proxy-connection", "cookie", "cookie2", "set-cookie",
-		"x-zitadel-*", "grpc-metadata-*", "grpcgateway-*", "host", "forwarded", "x-forwarded-*", "x-real-ip", "x-original-*", "x-rewrite-*", "via",
+		"authorization", "proxy-*", "cookie", "cookie2", "set-cookie",
+		"x-zitadel-*", "grpc-metadata-*", "grpcgateway-*", "host", "forwarded", "x-forwarded*", "x-real-ip", "x-original-*", "x-rewrite-*", "via",
 		"connection", "keep-alive", "upgrade", "http2-settings", "te", "trailer", "transfer-encoding", "content-length", "content-type", "content-encoding",
 		"expect", "origin", "sec-*", "access-control-*", "x-http-method*", "x-method-override", "zproxy-*",
 	} {

@@ -39,13 +39,13 @@ func (d *decoder) size(n ast.Node, least, most int64) int64 {
 		}
 	}
 	if v < least || v > most {
-		d.wrong(n, fmt.Sprintf("a size from %s to %s is needed here", bytes(least), bytes(most)), "write bytes, or a number with KiB, MiB or GiB")
+		d.wrong(n, fmt.Sprintf("a size from %s to %s is needed here", inBytes(least), inBytes(most)), "write bytes, or a number with KiB, MiB or GiB")
 		return least
 	}
 	return v
 }
 
-func bytes(n int64) string {
+func inBytes(n int64) string {
 	for _, u := range []struct {
 		shift int
 		name  string
@@ -63,7 +63,7 @@ func (d *decoder) limit(n ast.Node) *Limit {
 	d.mapping(n, keys{
 		"rate":  func(n ast.Node) { l.Rate = d.rate(n) },
 		"burst": func(n ast.Node) { l.Burst = int(d.whole(n, 1, 1_000_000)) },
-	}, "rate")
+	}, "rate: 45/s")
 	if l.Burst == 0 {
 		l.Burst = max(1, int(l.Rate))
 	}
@@ -74,6 +74,9 @@ func (d *decoder) limit(n ast.Node) *Limit {
 func (d *decoder) rate(n ast.Node) float64 {
 	if s, ok := n.(*ast.StringNode); ok {
 		count, unit, _ := strings.Cut(s.Value, "/")
+		if strings.Trim(count, "0123456789.") != "" { // ParseFloat takes 0x1p4, 1e3 and inf
+			count = ""
+		}
 		per := map[string]float64{"s": 1, "m": 60, "h": 3600}[unit]
 		if v, err := strconv.ParseFloat(count, 64); err == nil && per > 0 && v > 0 && v <= 1e6 {
 			return v / per
