@@ -34,7 +34,7 @@ func (d *decoder) listener(n ast.Node) Listener {
 			l.AllowFrom = d.prefixes(n)
 			l.badFrom = len(d.faults) > before
 		},
-		"hosts":            func(n ast.Node) { l.Hosts = d.hosts(n) },
+		"hosts": func(n ast.Node) { l.Hosts = d.hosts(n) },
 		"tls": func(n ast.Node) {
 			l.tls = true
 			d.wrong(n, "TLS on listeners is not supported yet", "use a unix socket or a loopback address, behind something that ends TLS")
