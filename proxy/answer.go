@@ -21,15 +21,20 @@ var (
 // freshTokenWait bounds how long a refused request waits for the next token.
 const freshTokenWait = 5 * time.Second
 
-// tokenRefused tells whether ZITADEL refused the token that was attached.
+// tokenRefused tells whether ZITADEL refused the token that was attached. Of an
+// operation that this build does not know nobody can say what its "not
+// authenticated" means; its answers are relayed as they are.
 func (x *exchange) tokenRefused(res *http.Response) bool {
 	const unauthenticated = "16"
+	if x.resolved.Operation.Unlisted {
+		return false
+	}
 	switch x.resolved.Protocol {
 	case operation.GRPC, operation.GRPCWeb, operation.GRPCWebText:
 		if s := res.Header.Get("Grpc-Status"); s != "" {
 			return s == unauthenticated
 		}
-		if x.resolved.Protocol != operation.GRPC || x.resolved.Operation.Unlisted || res.StatusCode != http.StatusOK {
+		if x.resolved.Protocol != operation.GRPC || res.StatusCode != http.StatusOK {
 			break
 		}
 		// ZITADEL's v2 services send an error as header and trailer without a

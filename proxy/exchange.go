@@ -101,7 +101,7 @@ func (x *exchange) refuse(r *refusal) {
 	if x.w.status != 0 { // the answer has begun; only the record can still tell
 		return
 	}
-	_, x.record.GRPCStatus = reply(&x.w, x.resolved.Protocol, x.in.Header.Get("Content-Type"), x.record.ID, r)
+	_, x.record.GRPCStatus = reply(&x.w, x.in, x.resolved.Protocol, x.record.ID, r)
 }
 
 // end writes the outcome record, whatever happened, a panic included.

@@ -22,13 +22,13 @@ type guardedBody struct {
 }
 
 // Read gives out only what was looked at. Its errors are errOwnUser,
-// errUnreadable, errTooLarge, and io.ErrUnexpectedEOF within a message, besides
+// errUnreadable, errEncoding, errTooLarge, and io.ErrUnexpectedEOF within a message, besides
 // those of the body.
 func (b *guardedBody) Read(p []byte) (int, error) {
 	if len(b.pending) == 0 && b.err == nil {
 		b.err = b.next()
 		switch b.err {
-		case errOwnUser, errUnreadable, errTooLarge, io.ErrUnexpectedEOF:
+		case errOwnUser, errUnreadable, errEncoding, errTooLarge, io.ErrUnexpectedEOF:
 			b.refused.Store(&b.err)
 		}
 	}

@@ -134,7 +134,7 @@ func deniedMessage(d policy.Decision, caller authn.Caller, op *operation.Operati
 	case policy.ReasonOwnUser:
 		return "the request mentions one of zproxy's own service users; operations aimed at those are always refused"
 	case policy.ReasonUnreadable:
-		return "the body of " + string(op.Name) + " can name a user and cannot be looked at; send it uncompressed or as gzip"
+		return "the body of " + string(op.Name) + " can name a user and is not framed or compressed as it says; send it whole"
 	}
 	return "no rule allows " + what
 }
@@ -205,6 +205,8 @@ func (x *exchange) bodyRefused(err error) *refusal {
 	switch {
 	case errors.Is(err, errTooLarge):
 		return tooLarge("limits.inspect_body_bytes", x.inspectBytes)
+	case errors.Is(err, errEncoding):
+		return refuse(ReasonEncoding, "the body of "+string(x.resolved.Operation.Name)+" can name a user and is compressed in a way that cannot be looked into; send it as it is, or gzip by Connect or gRPC")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return refuse(ReasonBodyRead, "the body ended before its announced end")
 	case errors.Is(err, errOwnUser):

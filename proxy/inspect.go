@@ -19,6 +19,7 @@ import (
 var (
 	errTooLarge   = errors.New("reading body: larger than the limit")
 	errUnreadable = errors.New("reading body: not in a form that can be looked at")
+	errEncoding   = errors.New("reading body: compressed in a way that cannot be looked into")
 	errOwnUser    = errors.New("reading body: mentions one of zproxy's own service users")
 )
 
@@ -136,7 +137,7 @@ func decompress(body []byte, encoding string, allowed bool, limit int64) ([]byte
 		return body, nil
 	}
 	if encoding != "gzip" || !allowed {
-		return nil, errUnreadable
+		return nil, errEncoding
 	}
 	if len(body) == 0 {
 		return nil, nil

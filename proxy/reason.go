@@ -18,6 +18,7 @@ const (
 	ReasonUpgrade          Reason = "upgrade"              // Upgrade would be a tunnel past every rule
 	ReasonHeaderTooLarge   Reason = "header_too_large"     // beyond limits.header_bytes
 	ReasonBodyTooLarge     Reason = "body_too_large"       // beyond limits.body_bytes, or inspect_body_bytes where the body is read first
+	ReasonEncoding         Reason = "content_encoding"     // a compressed body that has to be looked into and cannot be
 	ReasonBodyRead         Reason = "body_read"            // the caller's body ended early
 	ReasonOrganization     Reason = "organization_header"  // x-zitadel-orgid given twice or not an id
 	ReasonNoUserToken      Reason = "no_user_token"        // the rule passes the caller's own token and there is none
@@ -110,6 +111,8 @@ func wireOf(r Reason) wire {
 		return wire{http.StatusMethodNotAllowed, codeUnimplemented, denied}
 	case Reason(operation.ReasonContentType):
 		return wire{http.StatusUnsupportedMediaType, codeInvalidArgument, malformed}
+	case ReasonEncoding:
+		return wire{http.StatusUnsupportedMediaType, codeUnimplemented, malformed}
 	case ReasonHeaderTooLarge:
 		return wire{http.StatusRequestHeaderFieldsTooLarge, codeResourceExhausted, malformed}
 	case ReasonBodyTooLarge:

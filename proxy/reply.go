@@ -4,8 +4,10 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/zproxy/zproxy/policy/operation"
 )
@@ -19,8 +21,11 @@ const errorDetail = "zitadel.v1.ErrorDetail"
 // reply answers a request of our own accord, in the protocol it came in, so that
 // unmodified ZITADEL clients show code, message and request id. It returns the
 // HTTP status and, where the protocol has one, the gRPC status that it wrote.
-func reply(w http.ResponseWriter, protocol operation.Protocol, contentType, id string, r *refusal) (status int, grpcStatus string) {
+func reply(w http.ResponseWriter, in *http.Request, protocol operation.Protocol, id string, r *refusal) (status int, grpcStatus string) {
 	told := wireOf(r.reason)
+	contentType := in.Header.Get("Content-Type")
+	// Clients of other services do not know ZITADEL's detail message.
+	withDetail := protocol == operation.REST || strings.HasPrefix(in.URL.Path, "/zitadel.")
 	h := w.Header()
 	clear(h)
 	h.Set(RequestIDHeader, id)
@@ -33,11 +38,16 @@ func reply(w http.ResponseWriter, protocol operation.Protocol, contentType, id s
 	message := r.message + " (" + string(r.reason) + ", request " + id + ")"
 	switch protocol {
 	case operation.GRPC, operation.GRPCWeb, operation.GRPCWebText:
-		return replyGRPC(w, protocol, contentType, told, r, message)
+		return replyGRPC(w, protocol, contentType, told, statusProto(told.code, message, detail(r, withDetail)), message)
 	case operation.Connect:
-		return replyJSON(w, "application/json", told.status, connectBody(told, r, message)), ""
+		if r.reason == Reason(operation.ReasonMethodNotAllowed) || r.reason == Reason(operation.ReasonContentType) {
+			// Not a Connect request at all: its client reads the status, as it does
+			// with other Connect servers (https://connectrpc.com/docs/protocol#http-to-error-code).
+			return replyText(w, told.status, message), ""
+		}
+		return replyJSON(w, "application/json", told.status, connectBody(told, detail(r, withDetail), message)), ""
 	case operation.ConnectStream:
-		return replyConnectStream(w, contentType, told, r, message), ""
+		return replyConnectStream(w, contentType, told, detail(r, withDetail), message), ""
 	case operation.OIDC:
 		return replyJSON(w, "application/json", told.status, map[string]any{
 			"error": oauthError(told), "error_description": message,
@@ -59,6 +69,15 @@ func reply(w http.ResponseWriter, protocol operation.Protocol, contentType, id s
 	}), ""
 }
 
+// replyText writes message as the whole answer and returns the status.
+func replyText(w http.ResponseWriter, status int, message string) int {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(message)+1))
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, message+"\n")
+	return status
+}
+
 // replyJSON writes body as the whole answer and returns the status.
 func replyJSON(w http.ResponseWriter, contentType string, status int, body any) int {
 	text, err := json.Marshal(body)
@@ -74,19 +93,17 @@ func replyJSON(w http.ResponseWriter, contentType string, status int, body any) 
 
 // connectBody is Connect's error object
 // (https://connectrpc.com/docs/protocol#error-end-stream).
-func connectBody(told wire, r *refusal, message string) map[string]any {
-	return map[string]any{
-		"code": told.code.connectName(), "message": message,
-		"details": []any{map[string]string{
-			"type":  errorDetail,
-			"value": base64.RawStdEncoding.EncodeToString(detail(r)),
-		}},
+func connectBody(told wire, detail []byte, message string) map[string]any {
+	body := map[string]any{"code": told.code.connectName(), "message": message}
+	if detail != nil {
+		body["details"] = []any{map[string]string{"type": errorDetail, "value": base64.RawStdEncoding.EncodeToString(detail)}}
 	}
+	return body
 }
 
 // replyConnectStream ends a Connect stream at once: HTTP 200 and one end-of-stream frame.
-func replyConnectStream(w http.ResponseWriter, contentType string, told wire, r *refusal, message string) int {
-	end, err := json.Marshal(map[string]any{"error": connectBody(told, r, message)})
+func replyConnectStream(w http.ResponseWriter, contentType string, told wire, detail []byte, message string) int {
+	end, err := json.Marshal(map[string]any{"error": connectBody(told, detail, message)})
 	if err != nil {
 		end = []byte("{}")
 	}
@@ -99,10 +116,9 @@ func replyConnectStream(w http.ResponseWriter, contentType string, told wire, r 
 // replyGRPC answers trailers-only: the status stands in the header and there is
 // no message (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses).
 // gRPC-web's text form has no such shortcut and gets its one trailer frame.
-func replyGRPC(w http.ResponseWriter, protocol operation.Protocol, contentType string, told wire, r *refusal, message string) (int, string) {
+func replyGRPC(w http.ResponseWriter, protocol operation.Protocol, contentType string, told wire, details []byte, message string) (int, string) {
 	h := w.Header()
 	grpcStatus := strconv.Itoa(int(told.code))
-	details := base64.RawStdEncoding.EncodeToString(statusProto(told.code, message, detail(r)))
 	h.Set("Content-Type", contentType)
 	if protocol == operation.GRPCWebText {
 		w.WriteHeader(http.StatusOK)
@@ -112,7 +128,7 @@ func replyGRPC(w http.ResponseWriter, protocol operation.Protocol, contentType s
 	}
 	h.Set("Grpc-Status", grpcStatus)
 	h.Set("Grpc-Message", percentEncode(message))
-	h.Set("Grpc-Status-Details-Bin", details)
+	h.Set("Grpc-Status-Details-Bin", base64.RawStdEncoding.EncodeToString(details))
 	w.WriteHeader(http.StatusOK)
 	return http.StatusOK, grpcStatus
 }
@@ -127,16 +143,23 @@ func frame(flags byte, message []byte) []byte {
 
 func detailID(r Reason) string { return "ZPROXY-" + string(r) }
 
-// detail is a zitadel.v1.ErrorDetail on the wire: id is field 1, message field 2.
-func detail(r *refusal) []byte {
+// detail is a zitadel.v1.ErrorDetail on the wire: id is field 1, message field
+// 2; nil where none is wanted.
+func detail(r *refusal, wanted bool) []byte {
+	if !wanted {
+		return nil
+	}
 	return appendField(appendField(nil, 1, detailID(r.reason)), 2, r.message)
 }
 
 // statusProto is a google.rpc.Status on the wire: code 1, message 2, details 3 (an Any).
 func statusProto(c code, message string, detail []byte) []byte {
+	out := appendField([]byte{1 << 3, byte(c)}, 2, message)
+	if detail == nil {
+		return out
+	}
 	anyDetail := appendField(appendField(nil, 1, "type.googleapis.com/"+errorDetail), 2, string(detail))
-	out := []byte{1 << 3, byte(c)}
-	return appendField(appendField(out, 2, message), 3, string(anyDetail))
+	return appendField(out, 3, string(anyDetail))
 }
 
 // appendField appends a length-delimited field of the protobuf wire format.
