@@ -30,18 +30,24 @@ func admit(r *http.Request, headerLimit int) *refusal {
 		return refuse(ReasonUpgrade, "Upgrade is not accepted; speak HTTP/2 by prior knowledge, or HTTP/1.1")
 	case present(h, "X-Http-Method-Override"), present(h, "X-Http-Method"), present(h, "X-Method-Override"):
 		return refuse(ReasonMalformed, "a method override is not accepted; send the method itself")
-	case len(h["Content-Type"]) > 1:
-		return refuse(ReasonMalformed, "Content-Type is given more than once; send one")
-	case len(h["Content-Encoding"]) > 1:
-		return refuse(ReasonMalformed, "Content-Encoding is given more than once; send one")
 	case len(h["X-Zitadel-Orgid"]) > 1:
 		return refuse(ReasonOrganization, "x-zitadel-orgid is given more than once; send one")
-	case len(h["Authorization"]) > 1:
-		return refuse(ReasonMalformed, "Authorization is given more than once; send one or none")
 	case r.ProtoMajor == 1 && r.ProtoMinor == 0 && r.TransferEncoding != nil:
 		return refuse(ReasonMalformed, "Transfer-Encoding needs HTTP/1.1")
 	}
+	for _, name := range single {
+		if len(h[name]) > 1 {
+			return refuse(ReasonMalformed, name+" is given more than once; send one")
+		}
+	}
 	return nil
+}
+
+// single are the headers that decide how a request is read or who it is from:
+// of two, some servers take the first and some the last.
+var single = [...]string{
+	"Authorization", "Connect-Content-Encoding", "Connect-Protocol-Version", "Connect-Timeout-Ms", "Content-Encoding",
+	"Content-Type", "Grpc-Encoding", "Grpc-Timeout", "Te", "X-Grpc-Web",
 }
 
 func present(h http.Header, name string) bool {

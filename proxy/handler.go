@@ -14,6 +14,8 @@ import (
 // Listener is the handler of one listener: callers are who says tells they are.
 func (p *Proxy) Listener(name string, says authn.Authenticator) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.running.Add(1)
+		defer p.running.Done()
 		x := p.newExchange(name, w, r)
 		defer x.end()
 		if refusal := x.prepare(says); refusal != nil {
@@ -153,7 +155,8 @@ func (x *exchange) organization() *refusal {
 	return nil
 }
 
-// inspect bounds the body, and looks into it where it can name a user.
+// inspect bounds the body, and looks into it where it can name a user or
+// changes anything.
 func (x *exchange) inspect() *refusal {
 	switch {
 	case x.in.ContentLength > x.bodyBytes:
@@ -162,7 +165,7 @@ func (x *exchange) inspect() *refusal {
 		return nil
 	}
 	op, protocol := x.resolved.Operation, x.resolved.Protocol
-	if !op.NamesUser && !op.Unlisted || len(x.ownIDs) == 0 {
+	if !op.NamesUser && !op.Changes || len(x.ownIDs) == 0 {
 		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes, x.toHTTP2())
 		x.out = x.body
 		return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -91,6 +92,21 @@ type Proxy struct {
 	headerBytes  int
 	bodyBytes    int64
 	inspectBytes int64
+
+	running sync.WaitGroup // requests that have not left their outcome record yet
+}
+
+// Wait returns when every request has left its outcome record, or ctx ends. No
+// listener may accept requests any more.
+func (p *Proxy) Wait(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { p.running.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for outcome records: %w", ctx.Err())
+	}
 }
 
 // New checks that c is whole.

@@ -46,6 +46,7 @@ func TestRequestsThatAreNeverForwarded(t *testing.T) {
 		"TwoContentTypes":       {lock + "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", 400, "malformed_request"},
 		"TwoOrganizations":      {read + "X-Zitadel-Orgid: 1\r\nx-zitadel-orgid: 2\r\n", 400, "organization_header"},
 		"TwoAuthorizations":     {read + "Authorization: Bearer a\r\nauthorization: Bearer b\r\n", 400, "malformed_request"},
+		"TwoGRPCEncodings":      {"POST /" + userLock + " HTTP/1.1\r\nContent-Type: application/grpc\r\nGrpc-Encoding: identity\r\nGrpc-Encoding: gzip\r\nContent-Length: 5\r\n\r\n\x00\x00\x00\x00\x00", 200, "malformed_request"},
 		"FormBody":              {"POST /v2/users/1/lock HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n\r\na=b", 415, "content_type"},
 		"TextBody":              {"POST /v2/users/1/lock HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", 415, "content_type"},
 		"NoContentType":         {"POST /v2/users/1/lock HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", 415, "content_type"},
@@ -197,13 +198,14 @@ func TestBodyThatCannotBeReadIsRefused(t *testing.T) {
 		body                  []byte
 		reason                string
 	}{
-		"TruncatedFrame":   {"application/grpc", "", []byte{0, 0, 0, 0, 9, 1}, "unreadable_body"},
-		"UnknownFlag":      {"application/grpc", "", framed(2, nil), "unreadable_body"},
-		"UnknownEncoding":  {"application/grpc", "zstd", framed(1, []byte("x")), "content_encoding"},
-		"NotGzip":          {"application/grpc", "gzip", framed(1, []byte("x")), "unreadable_body"},
-		"GzipWithTail":     {"application/grpc", "gzip", framed(1, append(zipped([]byte("x")), "tail"...)), "unreadable_body"},
-		"NotEvenAPrefix":   {"application/grpc", "", []byte{0}, "unreadable_body"},
-		"FlagWithoutCodec": {"application/grpc", "", append(framed(0, nil), framed(3, nil)...), "unreadable_body"},
+		"TruncatedFrame":      {"application/grpc", "", []byte{0, 0, 0, 0, 9, 1}, "unreadable_body"},
+		"UnknownFlag":         {"application/grpc", "", framed(2, nil), "unreadable_body"},
+		"UnknownEncoding":     {"application/grpc", "zstd", framed(1, []byte("x")), "content_encoding"},
+		"NotGzip":             {"application/grpc", "gzip", framed(1, []byte("x")), "unreadable_body"},
+		"GzipWithTail":        {"application/grpc", "gzip", framed(1, append(zipped([]byte("x")), "tail"...)), "unreadable_body"},
+		"NotEvenAPrefix":      {"application/grpc", "", []byte{0}, "unreadable_body"},
+		"CompressedByNothing": {"application/grpc", "", framed(1, []byte("x")), "unreadable_body"},
+		"FlagWithoutCodec":    {"application/grpc", "", append(framed(0, nil), framed(3, nil)...), "unreadable_body"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			up := new(counted)

@@ -51,6 +51,8 @@ type world struct {
 	log     *bytes.Buffer
 	users   map[string]string // service user → user id
 	stop    func()
+	drain   string // how long requests in flight may take at the end
+	cutOff  error  // what the end said, where it had to cut requests off
 }
 
 const worldFile = `version: 1
@@ -70,7 +72,7 @@ rules:
   - {name: by-system, callers: ["anonymous:local"], operations: [zitadel.system.v1.SystemService/ListInstances], as: platform}
 audit: {file: "$DIR/audit.jsonl"}
 admin: {address: "127.0.0.1:0"}
-limits: {drain: 5s}
+limits: {drain: $DRAIN}
 `
 
 func newWorld(t *testing.T) *world {
@@ -78,7 +80,7 @@ func newWorld(t *testing.T) *world {
 	s, err := sandbox.Start(sandbox.Options{})
 	check(t, err)
 	t.Cleanup(func() { check(t, s.Close()) })
-	w := &world{sandbox: s, dir: t.TempDir(), log: new(bytes.Buffer), users: make(map[string]string)}
+	w := &world{sandbox: s, drain: "5s", dir: t.TempDir(), log: new(bytes.Buffer), users: make(map[string]string)}
 	for _, name := range []string{"key", "secret", "pat"} {
 		w.users[name] = s.AddMachineUser(name, "IAM_OWNER")
 	}
@@ -98,7 +100,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) start(t *testing.T, ready bool) {
 	t.Helper()
 	text := strings.NewReplacer("$ISSUER", w.sandbox.Issuer().String(), "$DIR", w.dir, "$UID", fmt.Sprint(os.Getuid()),
-		"$SECRET", w.users["secret"], "$PAT", w.users["pat"]).Replace(worldFile)
+		"$DRAIN", w.drain, "$SECRET", w.users["secret"], "$PAT", w.users["pat"]).Replace(worldFile)
 	cfg, err := config.Parse("world.yaml", []byte(text))
 	check(t, err)
 	w.gateway, err = gateway.New(cfg, gateway.Options{Log: zerolog.New(zerolog.SyncWriter(w.log))})
@@ -111,7 +113,11 @@ func (w *world) start(t *testing.T, ready bool) {
 		if !stopped {
 			stopped = true
 			cancel()
-			check(t, <-ended)
+			if err := <-ended; err != nil && w.drain == "5s" {
+				t.Errorf("ending gateway: %v", err)
+			} else {
+				w.cutOff = err
+			}
 		}
 	}
 	t.Cleanup(w.stop)
@@ -305,6 +311,35 @@ func TestUnixSocketCallerIsToldByItsUser(t *testing.T) {
 	check(t, err)
 	if !bytes.Contains(records, []byte(`"caller":"unix:me"`)) {
 		t.Errorf("records %s", records)
+	}
+}
+
+func TestRequestsThatTheEndCutsOffLeaveTheirRecord(t *testing.T) {
+	w := newWorld(t)
+	w.drain = "100ms"
+	w.start(t, true)
+	w.sandbox.FailAPI(0, 0, time.Minute)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(must(http.NewRequest("GET", "http://"+w.address+"/v2/users/1", nil)))
+		if err == nil {
+			res.Body.Close()
+		}
+	}()
+	before := len(w.sandbox.Requests())
+	for range 500 {
+		if len(w.sandbox.Requests()) > before {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	w.stop()
+	<-gone
+	records, err := os.ReadFile(filepath.Join(w.dir, "audit.jsonl"))
+	check(t, err)
+	if w.cutOff == nil || !bytes.Contains(records, []byte(`"reason":"caller_gone"`)) {
+		t.Errorf("end said %v, records %s", w.cutOff, records)
 	}
 }
 

@@ -154,8 +154,14 @@ func (g *Gateway) drain() error {
 	for range g.all() {
 		errs = append(errs, <-done)
 	}
-	return errors.Join(errs...)
+	// What was cut off has yet to write its outcome record.
+	last, cancelLast := context.WithTimeout(context.Background(), lastRecords)
+	defer cancelLast()
+	return errors.Join(append(errs, g.proxy.Wait(last))...)
 }
+
+// lastRecords bounds how long cut-off requests have for their outcome records.
+const lastRecords = 5 * time.Second
 
 func (g *Gateway) all() []*server {
 	if g.admin == nil {
