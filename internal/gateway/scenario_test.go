@@ -44,7 +44,8 @@ func TestScenarios(t *testing.T) {
 				given[f.Name] = string(f.Data)
 			}
 			saw, got, records := play(t, given)
-			for name, happened := range map[string]string{"upstream saw": saw, "response": got, "audit": records} {
+			for _, section := range [...][2]string{{"upstream saw", saw}, {"response", got}, {"audit", records}} {
+				name, happened := section[0], section[1]
 				if *update {
 					set(archive, name, happened)
 				} else if given[name] != happened {
