@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/zproxy/zproxy/internal/config"
 	"github.com/zproxy/zproxy/internal/gateway"
 )
 
@@ -28,13 +30,13 @@ for each service user and make one harmless call with it.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := load(file)
 			if err != nil {
-				return err
+				return inJSON(c.OutOrStdout(), err, asJSON)
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), checkTime)
 			defer cancel()
 			findings, err := gateway.Check(ctx, cfg, offline)
 			if err != nil {
-				return err
+				return inJSON(c.OutOrStdout(), err, asJSON)
 			}
 			return printFindings(c.OutOrStdout(), findings, offline, asJSON)
 		},
@@ -43,6 +45,22 @@ for each service user and make one harmless call with it.`,
 	c.Flags().BoolVar(&offline, "offline", false, "ask ZITADEL nothing")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a finding")
 	return c
+}
+
+// inJSON prints faults of the configuration as findings too, and returns err.
+func inJSON(w io.Writer, err error, asJSON bool) error {
+	var faults config.Faults
+	if !asJSON || !errors.As(err, &faults) {
+		return err
+	}
+	out := json.NewEncoder(w)
+	for _, f := range faults {
+		finding := gateway.Finding{Level: gateway.Fault, About: f.Place(), Message: f.Message + "; " + f.Fix}
+		if printErr := out.Encode(finding); printErr != nil {
+			return printErr
+		}
+	}
+	return &failure{exitUsage, "", fmt.Errorf("the configuration has %d faults", len(faults))}
 }
 
 // printFindings is one line for each finding; only faults fail the command.

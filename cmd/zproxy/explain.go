@@ -4,19 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/zproxy/zproxy/authn"
+	"github.com/zproxy/zproxy/internal/config"
 	"github.com/zproxy/zproxy/internal/gateway"
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/operation"
 )
 
 type question struct {
-	config, caller, contentType string
+	config, caller, listener, contentType string
 }
 
 func newExplain() *cobra.Command {
@@ -38,6 +40,7 @@ and what each rule has to say. Nothing is sent.`,
 	}
 	c.Flags().StringVar(&q.config, "config", "", "the configuration `file`")
 	c.Flags().StringVar(&q.caller, "caller", "", "who asks, such as unix:crm or anonymous:local")
+	c.Flags().StringVar(&q.listener, "listener", "", "`name` of the listener; an anonymous one says who asks")
 	c.Flags().StringVar(&q.contentType, "content-type", "application/json", "of the request; \"\" for none")
 	return c
 }
@@ -51,25 +54,68 @@ func explain(w io.Writer, q question, args []string) error {
 	if err != nil {
 		return err
 	}
-	if q.caller == "" {
-		return usage("say who asks with --caller unix:crm", "no caller is given")
-	}
-	caller, err := authn.ParseCaller(q.caller)
+	caller, err := q.who(cfg)
 	if err != nil {
-		return &failure{exitUsage, "callers are spelled unix:<name>, anonymous:<name>, dns:<name> or spiffe://<trust domain>/<path>", err}
+		return err
 	}
 	op, err := asked(w, catalogue, q, args)
-	if err != nil || op == nil {
+	if err != nil {
 		return err
+	}
+	if !slices.ContainsFunc(cfg.Listeners, func(l config.Listener) bool { return slices.Contains(callersOf(l), caller.String()) }) {
+		fmt.Fprintf(w, "note        no listener has the caller %s\n", caller)
 	}
 	return explainDecision(w, rules, caller, op)
 }
 
-// asked names the operation and prints what the request would become. A nil
-// operation means that it would be refused before any rule is asked.
+// who is the caller that the flags name, checked against the listener if one is given.
+func (q question) who(cfg *config.Config) (authn.Caller, error) {
+	name := q.caller
+	if q.listener != "" {
+		i := slices.IndexFunc(cfg.Listeners, func(l config.Listener) bool { return l.Name == q.listener })
+		if i < 0 {
+			return authn.Caller{}, usage("its name is the one in the configuration", "no listener is called %q", q.listener)
+		}
+		l := cfg.Listeners[i]
+		if name == "" && l.Anonymous != "" {
+			name = "anonymous:" + l.Anonymous
+		}
+		if name != "" && !slices.Contains(callersOf(l), name) {
+			return authn.Caller{}, usage("its callers are "+strings.Join(callersOf(l), ", "), "listener %s has no caller %q", l.Name, name)
+		}
+	}
+	if name == "" {
+		return authn.Caller{}, usage("say who asks with --caller unix:crm", "no caller is given")
+	}
+	caller, err := authn.ParseCaller(name)
+	if err != nil {
+		return authn.Caller{}, &failure{exitUsage, "callers are spelled unix:<name>, anonymous:<name>, dns:<name> or spiffe://<trust domain>/<path>", err}
+	}
+	return caller, nil
+}
+
+// callersOf are the callers that can come through l.
+func callersOf(l config.Listener) []string {
+	if l.Anonymous != "" {
+		return []string{"anonymous:" + l.Anonymous}
+	}
+	var all []string
+	for _, u := range l.Unix {
+		all = append(all, "unix:"+u.Name)
+	}
+	return all
+}
+
+// asked names the operation and prints what the request would become. The
+// error says that it would be refused before any rule is asked, or that the
+// question is wrong.
 func asked(w io.Writer, catalogue *operation.Catalogue, q question, args []string) (*operation.Operation, error) {
 	if len(args) == 1 {
-		op, ok := catalogue.Lookup(operation.Name(args[0]))
+		name, err := complete(catalogue, args[0])
+		if err != nil {
+			return nil, err
+		}
+		op, ok := catalogue.Lookup(operation.Name(name))
 		if !ok {
 			return nil, usage("search with `zproxy operations`", "no operation is called %q", args[0])
 		}

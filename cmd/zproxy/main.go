@@ -1,7 +1,8 @@
 // Command zproxy is an authenticating reverse proxy to the ZITADEL APIs.
 //
-// Exit codes: 0 done; 1 it failed, or check found something; 2 the command line
-// or the configuration is at fault.
+// Exit codes: 0 done; 1 it failed, check found a fault outside the
+// configuration, or explain's request would be refused; 2 the command line or
+// the configuration is at fault.
 package main
 
 import (
@@ -30,7 +31,13 @@ func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
 func execute(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends a drain at once
 	root := newRoot()
+	started := false
+	for _, c := range root.Commands() {
+		run := c.RunE
+		c.RunE = func(c *cobra.Command, args []string) error { started = true; return run(c, args) }
+	}
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -38,7 +45,16 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
+	if f := (*failure)(nil); !started && !errors.As(err, &f) { // cobra refused the command line
+		err = &failure{exitUsage, "see `zproxy --help`", firstLine(err)}
+	}
 	return report(stderr, err)
+}
+
+// firstLine leaves out the suggestions and usage that cobra adds to some errors.
+func firstLine(err error) error {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return errors.New(text)
 }
 
 // failure is an error with its exit code and, if there is one, a hint.
@@ -87,7 +103,10 @@ func newRoot() *cobra.Command {
 		Short: "An authenticating reverse proxy to the ZITADEL APIs",
 		Long: `zproxy lets internal services call ZITADEL without any credential of their own:
 it checks what each caller may do, attaches a service user's access token,
-forwards, and leaves an audit record.`,
+forwards, and leaves an audit record.
+
+Exit codes: 0 done; 1 it failed, check found a fault, or explain's request would
+be refused; 2 the command line or the configuration is at fault.`,
 		SilenceErrors: true, // report prints them
 		SilenceUsage:  true,
 	}
@@ -111,5 +130,10 @@ func load(path string) (*config.Config, error) {
 	if path == "" {
 		return nil, usage("give the configuration with --config zproxy.yaml", "no configuration is given")
 	}
-	return config.Load(path)
+	cfg, err := config.Load(path)
+	var faults config.Faults
+	if err != nil && !errors.As(err, &faults) {
+		return nil, &failure{exitUsage, "", err}
+	}
+	return cfg, err
 }

@@ -23,9 +23,9 @@ type listed struct {
 }
 
 type operationFilter struct {
-	hazard                       string
-	changes, reads, noDeprecated bool
-	asJSON                       bool
+	hazard, service                          string
+	changes, reads, deprecated, noDeprecated bool
+	asJSON                                   bool
 }
 
 func newOperations() *cobra.Command {
@@ -41,11 +41,14 @@ route, in any case; '*' at the end of a TEXT is ignored.`,
 		RunE: func(c *cobra.Command, args []string) error { return listOperations(c.OutOrStdout(), args, f) },
 	}
 	c.Flags().StringVar(&f.hazard, "hazard", "", "only those of this hazard class")
+	c.Flags().StringVar(&f.service, "service", "", "only those of this service, in full or its last part: UserService")
 	c.Flags().BoolVar(&f.changes, "changes", false, "only those that change state")
 	c.Flags().BoolVar(&f.reads, "reads", false, "only those that do not change state")
+	c.Flags().BoolVar(&f.deprecated, "deprecated", false, "only what ZITADEL has deprecated")
 	c.Flags().BoolVar(&f.noDeprecated, "current", false, "leave out what ZITADEL has deprecated")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON object a line")
 	c.MarkFlagsMutuallyExclusive("changes", "reads")
+	c.MarkFlagsMutuallyExclusive("deprecated", "current")
 	return c
 }
 
@@ -63,8 +66,7 @@ func listOperations(w io.Writer, texts []string, f operationFilter) error {
 	var found []listed
 	for _, op := range catalogue.Operations() {
 		l := list(op)
-		if l.matches(texts) && (hazard == 0 || op.Hazards&hazard != 0) &&
-			(!f.changes || op.Changes) && (!f.reads || !op.Changes) && (!f.noDeprecated || !op.Deprecated) {
+		if l.matches(texts) && (hazard == 0 || op.Hazards&hazard != 0) && f.has(op) {
 			found = append(found, l)
 		}
 	}
@@ -81,6 +83,13 @@ func listOperations(w io.Writer, texts []string, f operationFilter) error {
 		return nil
 	}
 	return printTable(w, found)
+}
+
+func (f operationFilter) has(op *operation.Operation) bool {
+	service, _, _ := strings.Cut(string(op.Name), "/")
+	return (f.service == "" || service == f.service || strings.HasSuffix(service, "."+f.service)) &&
+		(!f.changes || op.Changes) && (!f.reads || !op.Changes) &&
+		(!f.deprecated || op.Deprecated) && (!f.noDeprecated || !op.Deprecated)
 }
 
 func list(op *operation.Operation) listed {

@@ -18,14 +18,10 @@ type Fault struct {
 // String is "file:line:column: what is wrong; the fix", the line, and a caret
 // under the place.
 func (f Fault) String() string {
-	text := f.Message
+	text := f.Place() + ": " + f.Message
 	if f.Fix != "" {
 		text += "; " + f.Fix
 	}
-	if f.Line == 0 {
-		return f.File + ": " + text
-	}
-	text = fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Column, text)
 	if f.Excerpt == "" {
 		return text
 	}
@@ -37,6 +33,14 @@ func (f Fault) String() string {
 		return ' '
 	}, string(before[:min(max(f.Column-1, 0), len(before))]))
 	return text + "\n  | " + f.Excerpt + "\n  | " + indent + "^"
+}
+
+// Place is "file:line:column", or the file alone.
+func (f Fault) Place() string {
+	if f.Line == 0 {
+		return f.File
+	}
+	return fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column)
 }
 
 // Faults are all faults of a configuration, in the order of the file.
