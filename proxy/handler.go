@@ -116,6 +116,7 @@ func (x *exchange) decide() *refusal {
 // denied says why, and which lines would allow it if the configuration lets callers know.
 func (x *exchange) denied() *refusal {
 	x.record.Effect, x.record.ServiceUser = effectDeny, ""
+	x.record.Rule, x.record.Shadow = x.decision.Rule, x.decision.Shadow
 	message := deniedMessage(x.decision, x.identity.Caller, x.resolved.Operation)
 	if x.hints {
 		if hint := x.policy.Hint(x.identity.Caller, x.resolved.Operation); hint != "" && x.decision.Reason != policy.ReasonOwnUser {
