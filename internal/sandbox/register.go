@@ -18,6 +18,8 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/message"
+
+	_ "github.com/zproxy/zproxy/internal/descriptors" // what is served
 )
 
 // prefix stands before the REST templates of the v1 services, which do not carry it.

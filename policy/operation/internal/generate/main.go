@@ -11,6 +11,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+
+	_ "github.com/zproxy/zproxy/internal/descriptors" // what is walked
 )
 
 const (

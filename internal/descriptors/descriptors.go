@@ -1,6 +1,8 @@
-package sandbox
+// Package descriptors links the descriptors of all of ZITADEL's services, for
+// the generator of the catalogue and for the sandbox. It is never linked into
+// cmd/zproxy.
+package descriptors
 
-// The packages whose descriptors say what ZITADEL serves.
 import (
 	_ "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/action"
 	_ "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/action/v2"
