@@ -118,10 +118,7 @@ func framesMention(body []byte, encoding string, ids []string, limit int64) (boo
 		}
 		message := body[5 : 5+size]
 		body = body[5+size:]
-		if flags == 1 {
-			if encoding == "" || encoding == "identity" {
-				return false, errUnreadable // compressed by nothing
-			}
+		if flags == 1 { // by no encoding at all: gRPC and Connect servers answer that with an error
 			var err error
 			if message, err = decompress(message, encoding, true, limit); err != nil {
 				return false, err
