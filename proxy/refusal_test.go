@@ -198,13 +198,13 @@ func TestBodyThatCannotBeReadIsRefused(t *testing.T) {
 		body                  []byte
 		reason                string
 	}{
-		"TruncatedFrame":      {"application/grpc", "", []byte{0, 0, 0, 0, 9, 1}, "unreadable_body"},
-		"UnknownFlag":         {"application/grpc", "", framed(2, nil), "unreadable_body"},
-		"UnknownEncoding":     {"application/grpc", "zstd", framed(1, []byte("x")), "content_encoding"},
-		"NotGzip":             {"application/grpc", "gzip", framed(1, []byte("x")), "unreadable_body"},
-		"GzipWithTail":        {"application/grpc", "gzip", framed(1, append(zipped([]byte("x")), "tail"...)), "unreadable_body"},
-		"NotEvenAPrefix":      {"application/grpc", "", []byte{0}, "unreadable_body"},
-		"FlagWithoutCodec":    {"application/grpc", "", append(framed(0, nil), framed(3, nil)...), "unreadable_body"},
+		"TruncatedFrame":   {"application/grpc", "", []byte{0, 0, 0, 0, 9, 1}, "unreadable_body"},
+		"UnknownFlag":      {"application/grpc", "", framed(2, nil), "unreadable_body"},
+		"UnknownEncoding":  {"application/grpc", "zstd", framed(1, []byte("x")), "content_encoding"},
+		"NotGzip":          {"application/grpc", "gzip", framed(1, []byte("x")), "unreadable_body"},
+		"GzipWithTail":     {"application/grpc", "gzip", framed(1, append(zipped([]byte("x")), "tail"...)), "unreadable_body"},
+		"NotEvenAPrefix":   {"application/grpc", "", []byte{0}, "unreadable_body"},
+		"FlagWithoutCodec": {"application/grpc", "", append(framed(0, nil), framed(3, nil)...), "unreadable_body"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			up := new(counted)
