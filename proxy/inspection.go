@@ -1,0 +1,79 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/zproxy/zproxy/policy"
+	"github.com/zproxy/zproxy/policy/operation"
+)
+
+// inspect bounds the body, and looks into it where it can name a user or
+// changes anything.
+func (x *exchange) inspect() *refusal {
+	switch {
+	case x.in.ContentLength > x.bodyBytes:
+		return tooLarge("limits.body_bytes", x.bodyBytes)
+	case x.in.ContentLength == 0 || x.in.Body == nil || x.in.Body == http.NoBody:
+		return nil
+	}
+	op, protocol := x.resolved.Operation, x.resolved.Protocol
+	if !op.NamesUser && !op.Changes || len(x.ownIDs) == 0 {
+		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes, x.toHTTP2())
+		x.out = x.body
+		return nil
+	}
+	if op.Unlisted && protocol != operation.Connect {
+		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes, x.toHTTP2())
+		x.out = &guardedBody{inBody: x.body, ids: x.ownIDs, encoding: x.messageEncoding(), limit: x.inspectBytes}
+		return nil
+	}
+	body, err := readBody(x.in, x.inspectBytes)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return x.bodyRefused(err)
+	case err != nil:
+		return x.bodyRefused(io.ErrUnexpectedEOF)
+	}
+	x.whole = body
+	mentioned, err := bodyMentions(body, bodyForm{
+		protocol: protocol, contentEncoding: x.in.Header.Get("Content-Encoding"), messageEncoding: x.messageEncoding(),
+	}, x.ownIDs, x.inspectBytes)
+	if err == nil && mentioned {
+		err = errOwnUser
+	}
+	if err != nil {
+		return x.bodyRefused(err)
+	}
+	return nil
+}
+
+// messageEncoding is the compression of single messages in a stream.
+func (x *exchange) messageEncoding() string {
+	if x.resolved.Protocol == operation.ConnectStream {
+		return x.in.Header.Get("Connect-Content-Encoding")
+	}
+	return x.in.Header.Get("Grpc-Encoding")
+}
+
+// bodyRefused is the refusal of a body that was looked at.
+func (x *exchange) bodyRefused(err error) *refusal {
+	switch {
+	case errors.Is(err, errTooLarge):
+		return tooLarge("limits.inspect_body_bytes", x.inspectBytes)
+	case errors.Is(err, errEncoding):
+		return refuse(ReasonEncoding, "the body of "+string(x.resolved.Operation.Name)+" can name a user and is compressed in a way that cannot be looked into; send it as it is, or gzip by Connect or gRPC")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return refuse(ReasonBodyRead, "the body ended before its announced end")
+	case errors.Is(err, errOwnUser):
+		x.decision = x.policy.Decide(x.identity.Caller, x.resolved.Operation, policy.Facts{OwnServiceUser: true})
+	default:
+		x.decision = policy.Decision{Reason: policy.ReasonUnreadable, Rule: x.decision.Rule}
+	}
+	return x.denied()
+}
+
+func tooLarge(key string, limit int64) *refusal {
+	return refuse(ReasonBodyTooLarge, "the body is larger than "+byteCount(limit)+"; send less, or raise "+key)
+}
