@@ -15,13 +15,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	userv2 "github.com/zitadel/zitadel-go/v3/pkg/client/zitadel/user/v2"
-	"github.com/zitadel/zitadel-go/v3/pkg/zitadel"
-	"go.uber.org/goleak"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
 
 	"github.com/zproxy/zproxy/internal/config"
 	"github.com/zproxy/zproxy/internal/gateway"
