@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -123,6 +124,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	for _, s := range g.sources {
 		start(func() error { return s.Run(background) })
 	}
+	g.firstTokens(ctx)
 	for _, s := range g.all() {
 		start(s.serve)
 		g.log.Info().Str("listener", s.name).Stringer("address", s.socket.Addr()).Msg("listening")
@@ -140,6 +142,18 @@ func (g *Gateway) Run(ctx context.Context) error {
 		err = errors.Join(err, <-failed)
 	}
 	return errors.Join(err, g.close())
+}
+
+// firstTokens gives the first fetch of every service user a moment, so that
+// those who call at once are served; a failed or slow one holds nothing up.
+func (g *Gateway) firstTokens(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, s := range g.sources {
+		all.Go(func() { _, _ = s.Next(ctx, nil) }) // the source tells of its failures itself
+	}
+	all.Wait()
 }
 
 // drain ends the servers; what does not end in time is cut off.
