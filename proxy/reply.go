@@ -84,6 +84,7 @@ func replyJSON(w http.ResponseWriter, contentType string, status int, body any) 
 	if err != nil { // strings and numbers only: cannot happen, and must not become a success
 		text = []byte("{}")
 	}
+	text = append(text, '\n') // for people at a terminal
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
