@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zproxy/zproxy/internal/audit"
 	"github.com/zproxy/zproxy/proxy"
@@ -51,5 +52,38 @@ func TestFaultOfOurOwnIsAnsweredAndRecorded(t *testing.T) {
 	}
 	if r := g.records(t, 1)[0]; r.Reason != "internal_error" || r.Status != 500 || up.n.Load() != 0 {
 		t.Errorf("record %+v, %d upstream", r, up.n.Load())
+	}
+}
+
+func TestGRPCStreamThatBreaksOffEndsWithAStatus(t *testing.T) {
+	for _, c := range []struct{ timeout, status, reason string }{
+		{"", "14", "upstream_unreachable"}, {"10m", "4", "upstream_timeout"}, {"1H", "14", "upstream_unreachable"}, {"x", "14", "upstream_unreachable"},
+	} {
+		g := newGateway(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/grpc")
+			_, _ = w.Write(framed(0, []byte("first")))
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(20 * time.Millisecond)
+			panic(http.ErrAbortHandler)
+		}), options{})
+		r, err := http.NewRequest(http.MethodPost, g.url+"/"+unlisted+"Stream", strings.NewReader(string(framed(0, nil))))
+		check(t, err)
+		r.Header.Set("Content-Type", "application/grpc")
+		if c.timeout != "" {
+			r.Header.Set("Grpc-Timeout", c.timeout)
+		}
+		res, err := client(t, 2).Do(r)
+		check(t, err)
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || string(body) != string(framed(0, []byte("first"))) {
+			t.Errorf("%+v: %q, %v", c, body, err)
+		}
+		if got := res.Trailer.Get("Grpc-Status"); got != c.status || !strings.Contains(res.Trailer.Get("Grpc-Message"), c.reason) {
+			t.Errorf("%+v: trailer %v", c, res.Trailer)
+		}
+		if r := g.records(t, 2)[1]; r.Reason != c.reason || r.GRPCStatus != c.status {
+			t.Errorf("%+v: record %+v", c, r)
+		}
 	}
 }

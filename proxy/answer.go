@@ -161,6 +161,23 @@ type answerBody struct {
 	res *http.Response
 }
 
+// Read ends a gRPC stream that breaks off with a status, so that its caller
+// reads why. Other protocols have no place for one here; their connection is cut.
+func (b *answerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == nil || err == io.EOF || b.x.resolved.Protocol != operation.GRPC || b.x.in.Context().Err() != nil {
+		return n, err
+	}
+	r := b.x.failure(err)
+	b.x.record.Reason = string(r.reason)
+	if b.res.Trailer == nil {
+		b.res.Trailer = make(http.Header, 2)
+	}
+	b.res.Trailer.Set("Grpc-Status", strconv.Itoa(int(wireOf(r.reason).code)))
+	b.res.Trailer.Set("Grpc-Message", percentEncode(told(r, b.x.record.ID)))
+	return n, io.EOF
+}
+
 // Close closes the body of in first (see [inBody.Close]) and takes from the
 // trailer, complete by then, what the record needs and callers must not get.
 func (b *answerBody) Close() error {
@@ -204,7 +221,7 @@ func (x *exchange) failure(err error) *refusal {
 		return r
 	case errors.Is(err, errRedirect), errors.Is(err, errSwitching):
 		return refuse(ReasonUpstreamAnswer, err.Error()+", which is never relayed")
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case x.pastDeadline(), errors.As(err, &timeout) && timeout.Timeout():
 		return refuse(ReasonUpstreamTimeout, "zitadel did not answer in time")
 	}
 	return refuse(ReasonUnreachable, "zitadel cannot be reached, or broke the connection off")

@@ -22,51 +22,56 @@ const errorDetail = "zitadel.v1.ErrorDetail"
 // unmodified ZITADEL clients show code, message and request id. It returns the
 // HTTP status and, where the protocol has one, the gRPC status that it wrote.
 func reply(w http.ResponseWriter, in *http.Request, protocol operation.Protocol, id string, r *refusal) (status int, grpcStatus string) {
-	told := wireOf(r.reason)
+	as := wireOf(r.reason)
 	contentType := in.Header.Get("Content-Type")
 	// Clients of other services do not know ZITADEL's detail message.
 	withDetail := protocol == operation.REST || strings.HasPrefix(in.URL.Path, "/zitadel.")
 	h := w.Header()
 	clear(h)
 	h.Set(RequestIDHeader, id)
-	h.Set("Proxy-Status", `zproxy; error=`+told.proxy+`; details="`+string(r.reason)+`"`)
+	h.Set("Proxy-Status", `zproxy; error=`+as.proxy+`; details="`+string(r.reason)+`"`)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if r.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(r.retryAfter))
 	}
-	message := r.message + " (" + string(r.reason) + ", request " + id + ")"
+	message := told(r, id)
 	switch protocol {
 	case operation.GRPC, operation.GRPCWeb, operation.GRPCWebText:
-		return replyGRPC(w, protocol, contentType, told, statusProto(told.code, message, detail(r, withDetail)), message)
+		return replyGRPC(w, protocol, contentType, as, statusProto(as.code, message, detail(r, withDetail)), message)
 	case operation.Connect:
 		if r.reason == Reason(operation.ReasonMethodNotAllowed) || r.reason == Reason(operation.ReasonContentType) {
 			// Not a Connect request at all: its client reads the status, as it does
 			// with other Connect servers (https://connectrpc.com/docs/protocol#http-to-error-code).
-			return replyText(w, told.status, message), ""
+			return replyText(w, as.status, message), ""
 		}
-		return replyJSON(w, "application/json", told.status, connectBody(told, detail(r, withDetail), message)), ""
+		return replyJSON(w, "application/json", as.status, connectBody(as, detail(r, withDetail), message)), ""
 	case operation.ConnectStream:
-		return replyConnectStream(w, contentType, told, detail(r, withDetail), message), ""
+		return replyConnectStream(w, contentType, as, detail(r, withDetail), message), ""
 	case operation.OIDC:
-		return replyJSON(w, "application/json", told.status, map[string]any{
-			"error": oauthError(told), "error_description": message,
+		return replyJSON(w, "application/json", as.status, map[string]any{
+			"error": oauthError(as), "error_description": message,
 		}), ""
 	case operation.SCIM:
-		return replyJSON(w, "application/scim+json", told.status, map[string]any{
+		return replyJSON(w, "application/scim+json", as.status, map[string]any{
 			"schemas": []string{"urn:ietf:params:scim:api:messages:2.0:Error"}, // RFC 7644 section 3.12
-			"detail":  message, "status": strconv.Itoa(told.status),
+			"detail":  message, "status": strconv.Itoa(as.status),
 		}), ""
 	}
-	if told.status == http.StatusUnauthorized {
+	if as.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="zproxy"`)
 	}
-	return replyJSON(w, "application/json", told.status, map[string]any{
-		"code": told.code, "message": message,
+	return replyJSON(w, "application/json", as.status, map[string]any{
+		"code": as.code, "message": message,
 		"details": []any{map[string]string{
 			"@type": "type.googleapis.com/" + errorDetail, "id": detailID(r.reason), "message": r.message,
 		}},
 	}), ""
+}
+
+// told is the message of a refusal as callers get it.
+func told(r *refusal, id string) string {
+	return r.message + " (" + string(r.reason) + ", request " + id + ")"
 }
 
 // replyText writes message as the whole answer and returns the status.
