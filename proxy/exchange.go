@@ -118,12 +118,7 @@ func (x *exchange) end() {
 		x.record.BytesIn = x.body.read.Load()
 	}
 	x.record.Duration = x.clock().Sub(x.begin)
-	if err := x.audit.Write(&x.record); err != nil {
-		x.evidenceLost(err)
-	}
-	if x.observe != nil {
-		x.observe(&x.record)
-	}
+	x.leave(&x.record)
 	if broke != nil {
 		panic(http.ErrAbortHandler) // net/http ends the connection, as ReverseProxy wants it
 	}
@@ -165,10 +160,15 @@ func (p *Proxy) Malformed(listener, peer string, status int) {
 		Kind: audit.Outcome, ID: p.newID(), Time: p.clock(), Listener: listener, Peer: peer,
 		Effect: effectDeny, Reason: string(ReasonMalformed), Status: status,
 	}
-	if err := p.audit.Write(&r); err != nil {
+	p.leave(&r)
+}
+
+// leave writes an outcome record and shows it to who observes.
+func (p *Proxy) leave(r *audit.Record) {
+	if err := p.audit.Write(r); err != nil {
 		p.evidenceLost(err)
 	}
 	if p.observe != nil {
-		p.observe(&r)
+		p.observe(r)
 	}
 }

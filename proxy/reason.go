@@ -38,17 +38,16 @@ const (
 type code uint8
 
 const (
-	codeCanceled           code = 1
-	codeInvalidArgument    code = 3
-	codeDeadlineExceeded   code = 4
-	codeNotFound           code = 5
-	codePermissionDenied   code = 7
-	codeResourceExhausted  code = 8
-	codeFailedPrecondition code = 9
-	codeUnimplemented      code = 12
-	codeInternal           code = 13
-	codeUnavailable        code = 14
-	codeUnauthenticated    code = 16
+	codeCanceled          code = 1
+	codeInvalidArgument   code = 3
+	codeDeadlineExceeded  code = 4
+	codeNotFound          code = 5
+	codePermissionDenied  code = 7
+	codeResourceExhausted code = 8
+	codeUnimplemented     code = 12
+	codeInternal          code = 13
+	codeUnavailable       code = 14
+	codeUnauthenticated   code = 16
 )
 
 // connectName is the code's name in Connect's error JSON.
@@ -66,8 +65,6 @@ func (c code) connectName() string {
 		return "permission_denied"
 	case codeResourceExhausted:
 		return "resource_exhausted"
-	case codeFailedPrecondition:
-		return "failed_precondition"
 	case codeUnimplemented:
 		return "unimplemented"
 	case codeUnavailable:

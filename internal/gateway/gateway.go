@@ -65,10 +65,14 @@ func (g *Gateway) assemble(options Options) error {
 	for _, w := range g.policy.Warnings() {
 		g.log.Warn().Str("rule", w.Rule).Msg(w.Message)
 	}
-	if g.upstream, err = newUpstream(g.cfg); err != nil {
+	pool, err := roots(g.cfg.Upstream.CAFile)
+	if err != nil {
 		return err
 	}
-	if g.sources, err = newSources(g.cfg, g.log); err != nil {
+	if g.upstream, err = newUpstream(g.cfg, pool); err != nil {
+		return err
+	}
+	if g.sources, err = newSources(g.cfg, pool, g.log); err != nil {
 		return err
 	}
 	g.metrics.watch(g.sources)

@@ -79,11 +79,7 @@ func roots(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-func newUpstream(cfg *config.Config) (*proxy.Upstream, error) {
-	pool, err := roots(cfg.Upstream.CAFile)
-	if err != nil {
-		return nil, err
-	}
+func newUpstream(cfg *config.Config, pool *x509.CertPool) (*proxy.Upstream, error) {
 	return proxy.NewUpstream(proxy.UpstreamConfig{
 		Issuer: cfg.Upstream.Issuer, Address: cfg.Upstream.Address, RootCAs: pool,
 	})
@@ -91,11 +87,7 @@ func newUpstream(cfg *config.Config) (*proxy.Upstream, error) {
 
 // newSources reads the credential files of all service users; faults of
 // several are reported together.
-func newSources(cfg *config.Config, log zerolog.Logger) (map[string]*serviceuser.Source, error) {
-	pool, err := roots(cfg.Upstream.CAFile)
-	if err != nil {
-		return nil, err
-	}
+func newSources(cfg *config.Config, pool *x509.CertPool, log zerolog.Logger) (map[string]*serviceuser.Source, error) {
 	sources := make(map[string]*serviceuser.Source, len(cfg.ServiceUsers))
 	var faults []error
 	for _, u := range cfg.ServiceUsers {
