@@ -86,10 +86,13 @@ type Resolved struct {
 	Protocol  Protocol // set on errors too, so that they can be answered in it
 	// JSON tells that the body is JSON; otherwise it is protobuf, framed as
 	// the protocol frames it, or of no concern.
-	JSON      bool
-	Path      string     // escaped
-	Query     string     // escaped, without "?"; "" on routes whose message is the body
-	Variables []Variable // nil for RPC paths
+	JSON bool
+	// BodyIsMessage tells that the body is the request message as a whole: on
+	// RPC paths and on REST routes with a body.
+	BodyIsMessage bool
+	Path          string     // escaped
+	Query         string     // escaped, without "?"; "" on routes whose message is the body
+	Variables     []Variable // nil for RPC paths
 	// QueryPairs are the parameters of Query, decoded, in received order; nil
 	// where there is no query or the query is dropped.
 	QueryPairs []QueryPair

@@ -37,7 +37,7 @@ func (c *Catalogue) resolveRPC(out *Resolved, r Request, path string) *Error {
 	if err != nil {
 		return err
 	}
-	out.Operation, out.JSON, out.Path = op, json, path
+	out.Operation, out.JSON, out.Path, out.BodyIsMessage = op, json, path, true
 	return nil
 }
 
@@ -80,6 +80,7 @@ func (c *Catalogue) resolveRoute(out *Resolved, r Request, path, query string, h
 	}
 	out.Operation, out.Protocol = route.operation, route.protocol
 	out.JSON = route.accepts != acceptsUpload
+	out.BodyIsMessage = route.accepts == acceptsJSON
 	return nil
 }
 
