@@ -31,6 +31,7 @@ type compiled struct {
 	hazardous set // covered by a wildcard but for their hazards
 	named     set // by full name
 	pass      bool
+	guard     *guard // nil: the rule looks at caller and operation only
 }
 
 // Compile checks rules and compiles them against cat. The error, if any, is
@@ -72,6 +73,7 @@ type compiler struct {
 	faults Faults
 	rule   Rule
 	at     int
+	looks  looking
 }
 
 func (c *compiler) fault(field string, item int, message, fix string) {
@@ -88,14 +90,8 @@ func (c *compiler) compile() compiled {
 	accepted := c.hazards()
 	c.operations(&r, accepted)
 	c.except(&r)
-	switch {
-	case len(r.Organizations) == 0:
-	case len(r.Organizations) == 1 && r.Organizations[0] == "*":
-		r.pass = true
-	default:
-		c.fault("organizations", -1, "pinned organizations are not supported yet",
-			`leave the key out to drop the caller's x-zitadel-orgid, or write ["*"] to pass it`)
-	}
+	r.pass = len(r.Organizations) == 1 && r.Organizations[0] == "*"
+	c.guard(&r)
 	if r.As == "" {
 		c.fault("as", -1, "it is missing", "name the service user that performs the operations, or "+AsCaller)
 	}

@@ -3,16 +3,19 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/zproxy/zproxy/authn"
 	"github.com/zproxy/zproxy/policy/operation"
+	"github.com/zproxy/zproxy/policy/organization"
 )
 
 // Consideration is what one rule has to say about a request.
 type Consideration struct {
 	Rule    string
 	Index   int    // the rule's position, from 0
-	Allows  bool   // the rule covers caller and operation; a shadow rule grants nothing all the same
+	Allows  bool   // the rule covers the request; a shadow rule grants nothing all the same
+	Depends bool   // the rule covers caller and operation, and the request message is not known
 	Shadow  bool   // the rule is a shadow rule
 	Decides bool   // it is the rule that allowed the request
 	Because string // one clause: "caller unix:crm is not among its callers"
@@ -29,6 +32,8 @@ func (p *Policy) Explain(caller authn.Caller, op *operation.Operation, facts Fac
 		r := &p.rules[i]
 		c := Consideration{Rule: r.Name, Index: i, Shadow: r.Shadow, Decides: d.Effect == Allow && d.RuleIndex == i}
 		c.Allows, c.Because = r.because(caller, op, facts)
+		c.Depends = !c.Allows && r.guard != nil && r.names(caller) && r.allows.has(op.Index) && r.guard.messages.has(op.Index) &&
+			facts.Message == nil && !facts.OwnServiceUser
 		if c.Allows && d.Effect == Allow && !c.Decides && !c.Shadow {
 			c.Because += ", after rule " + d.Rule + " has decided"
 		}
@@ -45,6 +50,8 @@ func (r *compiled) because(caller authn.Caller, op *operation.Operation, facts F
 		return false, fmt.Sprintf("caller %q is not among its callers", caller)
 	case r.excepted.has(op.Index):
 		return false, fmt.Sprintf("%s is taken out by its except", op.Name)
+	case r.allows.has(op.Index) && r.guard != nil:
+		return r.guardBecause(caller, op, facts)
 	case r.allows.has(op.Index) && r.Shadow:
 		return true, "it covers caller and operation, and grants nothing as a shadow rule"
 	case r.allows.has(op.Index):
@@ -55,6 +62,35 @@ func (r *compiled) because(caller authn.Caller, op *operation.Operation, facts F
 	return false, fmt.Sprintf("%s is not among its operations", op.Name)
 }
 
+func (r *compiled) guardBecause(caller authn.Caller, op *operation.Operation, facts Facts) (bool, string) {
+	_, no := r.guard.holds(caller, op, facts)
+	switch {
+	case facts.Message == nil && r.guard.messages.has(op.Index):
+		return false, "it covers caller and operation if the request " + r.guard.asks(op)
+	case no.reason != "":
+		return false, no.detail
+	case r.Shadow:
+		return true, "it covers the request, which " + r.guard.asks(op) + ", and grants nothing as a shadow rule"
+	}
+	return true, "it covers the request, which " + r.guard.asks(op)
+}
+
+// asks is what the guard asks of a request for op, as the end of a sentence.
+func (g *guard) asks(op *operation.Operation) string {
+	var all []string
+	if len(g.pins) > 0 {
+		by := "; nothing but the service user's roles limits what it reaches"
+		if limited := g.limited[op.Index]; limited != organization.Nothing {
+			by = ", by " + limited.String()
+		}
+		all = append(all, "stays within organizations "+strings.Join(g.pins, ", ")+by)
+	}
+	if g.conditions != nil {
+		all = append(all, "meets its condition")
+	}
+	return strings.Join(all, " and ")
+}
+
 func (r *compiled) names(caller authn.Caller) bool {
 	return slices.ContainsFunc(r.callers, func(p authn.Pattern) bool { return p.Match(caller) })
 }
@@ -62,7 +98,7 @@ func (r *compiled) names(caller authn.Caller) bool {
 // Hint is the line of YAML that would allow op for caller, "" where none would
 // because there is no such caller or operation, or where it is allowed already.
 func (p *Policy) Hint(caller authn.Caller, op *operation.Operation) string {
-	if !p.knows(op) || caller.IsZero() || p.Decide(caller, op, Facts{}).Effect == Allow {
+	if !p.knows(op) || caller.IsZero() || p.index.cell(caller, op.Index).allow != 0 {
 		return ""
 	}
 	hint := fmt.Sprintf("add to a rule with callers [%q]: operations: [%s]", caller, op.Name)

@@ -2,6 +2,12 @@
 // no I/O, no clock, no state beyond the rules it was compiled from.
 package policy
 
+import (
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/zproxy/zproxy/policy/operation"
+)
+
 // AsCaller in [Rule.As] passes the caller's own user token on instead of
 // attaching a service user's.
 const AsCaller = "caller"
@@ -19,8 +25,11 @@ type Rule struct {
 	Except []string
 	// Hazards are the classes that the rule accepts for operations it names in full.
 	Hazards []string
-	// Organizations: empty drops the caller's x-zitadel-orgid, ["*"] passes it.
+	// Organizations: empty drops the caller's x-zitadel-orgid, ["*"] passes it,
+	// and ids keep the request within these organizations.
 	Organizations []string
+	// When is a condition in CEL over request, caller and operation; "" is none.
+	When string
 	// As is a service user's name, or AsCaller.
 	As string
 	// Shadow rules are evaluated and recorded, and grant nothing.
@@ -46,13 +55,25 @@ const (
 	ReasonHazard     Reason = "hazard"           // a rule's wildcard covers it but for its hazards
 	ReasonExcept     Reason = "except"           // a rule takes it out by except
 	ReasonOwnUser    Reason = "own_service_user" // aimed at one of zproxy's own service users
-	ReasonUnreadable Reason = "unreadable_body"  // the body that may name a user cannot be read
+	ReasonUnreadable Reason = "unreadable_body"  // the body cannot be read, or not in one way only
+	// A rule covers caller and operation, and the request is not within its organizations.
+	ReasonOrganization Reason = "organization_not_allowed"
+	// A rule covers caller and operation, and its condition does not hold.
+	ReasonCondition Reason = "condition_not_met"
 )
 
 // Facts is what the request itself adds to the decision.
 type Facts struct {
 	// OwnServiceUser: path, query or body mention the user id of one of our service users.
 	OwnServiceUser bool
+	// Organization is the caller's x-zitadel-orgid; "" when there is none.
+	Organization string
+	// Message is the request message, which rules with organizations or a
+	// condition look into: without it they allow nothing. See [Policy.Looks].
+	Message protoreflect.Message
+	// Variables are those of the path; they tell the organization of operations
+	// that have no request message.
+	Variables []operation.Variable
 }
 
 // Decision is the result of [Policy.Decide]. The zero Decision denies.
@@ -63,6 +84,10 @@ type Decision struct {
 	As     string // service user, or AsCaller; "" on deny
 	// PassOrganization: the caller's x-zitadel-orgid goes upstream.
 	PassOrganization bool
+	// Organization goes upstream as x-zitadel-orgid; "" for none.
+	Organization string
+	// Detail says, for the caller, what of the request a rule does not allow.
+	Detail string
 	// Shadow is the first shadow rule that would have allowed; "" if none.
 	Shadow string
 	// RuleIndex is the position of Rule among the compiled rules; -1 without one.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/zproxy/zproxy/authn"
+	"github.com/zproxy/zproxy/policy/organization"
 )
 
 // Warning is something in the rules that works and is hardly meant.
@@ -15,8 +16,9 @@ type Warning struct {
 }
 
 // Warnings are, in file order: rules that can never decide because earlier ones
-// cover them, overlaps where the earlier rule has another service user, and
-// deprecated operations that are named in full.
+// cover them, overlaps where the earlier rule has another service user,
+// operations that the rule's organizations cannot limit, and deprecated
+// operations that are named in full.
 func (p *Policy) Warnings() []Warning {
 	if p == nil {
 		return nil
@@ -29,6 +31,7 @@ func (p *Policy) Warnings() []Warning {
 		if !p.rules[i].Shadow {
 			p.warnOverlaps(i, warn)
 		}
+		p.warnUnlimited(i, warn)
 		for _, op := range p.ops {
 			if op.Deprecated && p.rules[i].named.has(op.Index) {
 				warn("%s is deprecated in ZITADEL; name its successor", op.Name)
@@ -44,7 +47,7 @@ func (p *Policy) warnOverlaps(at int, warn func(string, ...any)) {
 	for _, pattern := range r.callers {
 		left := r.allows.clone()
 		for i := range at {
-			if q := &p.rules[i]; !q.Shadow && q.any(pattern, covers) {
+			if q := &p.rules[i]; !q.Shadow && q.guard == nil && q.any(pattern, covers) {
 				left.remove(q.allows)
 			}
 		}
@@ -56,7 +59,7 @@ func (p *Policy) warnOverlaps(at int, warn func(string, ...any)) {
 	}
 	for i := range at {
 		q := &p.rules[i]
-		if q.Shadow || q.As == r.As || !q.allows.intersects(r.allows) {
+		if q.Shadow || q.guard != nil || q.As == r.As || !q.allows.intersects(r.allows) {
 			continue
 		}
 		for _, pattern := range r.callers {
@@ -66,6 +69,34 @@ func (p *Policy) warnOverlaps(at int, warn func(string, ...any)) {
 			}
 		}
 	}
+}
+
+// warnUnlimited tells of operations that a rule keeps within organizations in
+// name only: nothing in their requests limits them.
+func (p *Policy) warnUnlimited(at int, warn func(string, ...any)) {
+	r := &p.rules[at]
+	if r.guard == nil || len(r.guard.pins) == 0 {
+		return
+	}
+	var names []string
+	for _, op := range p.ops {
+		if r.allows.has(op.Index) && r.guard.limited[op.Index] == organization.Nothing {
+			names = append(names, string(op.Name))
+		}
+	}
+	if len(names) > 0 {
+		warn("its organizations cannot limit %s: requests name their target by id, and ZITADEL looks only at what %s may do there; give it roles in these organizations only, or name the targets in a condition",
+			shortList(names), r.As)
+	}
+}
+
+// shortList names the first few and counts the rest.
+func shortList(names []string) string {
+	const most = 4
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 func (r *compiled) any(p authn.Pattern, holds func(a, b authn.Pattern) bool) bool {

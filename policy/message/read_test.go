@@ -134,6 +134,7 @@ func TestWhatCanBeReadInTwoWaysIsRefused(t *testing.T) {
 		"a list of messages in the query":     {listUsers, get("queries", "1"), "cannot be"},
 		"a parameter of a wrong kind":         {listUsers, get("query.limit", "many"), "cannot be"},
 		"an enum's name that is none":         {listUsers, get("sortingColumn", "AGE"), "cannot be"},
+		"a parameter that is not UTF-8":       {getUser, get("userId", "\xfc"), "cannot be"},
 		"a bool in another spelling":          {listOIDC, get("autoLinking", "T"), "cannot be"},
 		"an unknown field on the wire":        {createUser, wire(tag(nil, 4000, "x")), "no field 4000"},
 		"a field twice on the wire":           {createUser, wire(tag(tag(nil, 1, "1"), 1, "2")), "more than once"},

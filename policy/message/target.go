@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -111,7 +112,9 @@ func set(m protoreflect.Message, f protoreflect.FieldDescriptor, v protoreflect.
 func parse(f protoreflect.FieldDescriptor, text string) (protoreflect.Value, error) {
 	switch f.Kind() {
 	case protoreflect.StringKind:
-		return protoreflect.ValueOfString(text), nil
+		if utf8.ValidString(text) {
+			return protoreflect.ValueOfString(text), nil
+		}
 	case protoreflect.BoolKind:
 		if text == "true" || text == "false" {
 			return protoreflect.ValueOfBool(text == "true"), nil

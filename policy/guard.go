@@ -1,0 +1,158 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/zproxy/zproxy/authn"
+	"github.com/zproxy/zproxy/policy/condition"
+	"github.com/zproxy/zproxy/policy/message"
+	"github.com/zproxy/zproxy/policy/operation"
+	"github.com/zproxy/zproxy/policy/organization"
+)
+
+// guard is what a rule asks of the request itself.
+type guard struct {
+	pins       []string               // the organizations; empty: any
+	limited    []organization.By      // by operation, of rules with pins
+	conditions []*condition.Condition // by operation, of rules with a condition
+	messages   set                    // operations whose message the guard looks into
+}
+
+// refused is why a guard does not let a request through; the zero refused: it does.
+type refused struct {
+	reason Reason
+	detail string
+}
+
+// holds judges the request. The organization is what goes upstream as x-zitadel-orgid.
+func (g *guard) holds(caller authn.Caller, op *operation.Operation, facts Facts) (org string, no refused) {
+	if g.messages.has(op.Index) && facts.Message == nil {
+		return "", refused{ReasonUnreadable, "the request message is not known"}
+	}
+	if len(g.pins) > 0 {
+		org = facts.Organization
+		switch {
+		case org == "":
+			org = g.pins[0]
+		case !slices.Contains(g.pins, org):
+			return "", refused{ReasonOrganization, fmt.Sprintf("x-zitadel-orgid names organization %q, which the rule does not allow", org)}
+		}
+		request := organization.Request{Message: facts.Message, Variables: facts.Variables}
+		if err := organization.Within(request, g.limited[op.Index], g.pins); err != nil {
+			return "", refused{ReasonOrganization, err.Error()}
+		}
+	}
+	if g.conditions != nil {
+		if err := g.conditions[op.Index].Holds(facts.Message, caller.String(), string(op.Name)); err != nil {
+			return "", refused{ReasonCondition, err.Error()}
+		}
+	}
+	return org, refused{}
+}
+
+// looking is what compiling guards needs, made for the first rule that has one.
+type looking struct {
+	types       *message.Types
+	environment *condition.Environment
+}
+
+func (l *looking) prepare(conditions bool) (err error) {
+	if l.types == nil {
+		if l.types, err = message.Default(); err != nil {
+			return err
+		}
+	}
+	if conditions && l.environment == nil {
+		l.environment, err = condition.New(l.types)
+	}
+	return err
+}
+
+// guard compiles the organizations and the condition of r, for each of its operations.
+func (c *compiler) guard(r *compiled) {
+	pins := c.pins(r)
+	if len(pins) == 0 && r.When == "" {
+		return
+	}
+	if err := c.looks.prepare(r.When != ""); err != nil {
+		c.fault("when", -1, err.Error(), "report it: this build is broken")
+		return
+	}
+	g := &guard{pins: pins, messages: newSet(len(c.ops))}
+	if len(pins) > 0 {
+		g.limited = make([]organization.By, len(c.ops))
+	}
+	if r.When != "" {
+		g.conditions = make([]*condition.Condition, len(c.ops))
+	}
+	for _, op := range c.ops {
+		if r.allows.has(op.Index) && !c.guardOperation(g, op) {
+			return // one fault is enough: the others would say the same
+		}
+	}
+	r.guard = g
+}
+
+func (c *compiler) guardOperation(g *guard, op *operation.Operation) bool {
+	shape, ok := c.looks.types.Of(op.Name)
+	if ok {
+		g.messages.add(op.Index)
+	} else {
+		shape = nil
+	}
+	if g.limited != nil {
+		if op.Unlisted {
+			c.fault("organizations", -1, fmt.Sprintf("%s is not in this build's catalogue, so its requests cannot be looked into", op.Name),
+				"name it in a rule without organizations")
+			return false
+		}
+		g.limited[op.Index] = organization.Of(op, shape)
+	}
+	if g.conditions == nil {
+		return true
+	}
+	if shape == nil {
+		c.fault("when", -1, fmt.Sprintf("%s has no request message that a condition could look into", op.Name), "name it in a rule without when")
+		return false
+	}
+	var err error
+	if g.conditions[op.Index], err = c.looks.environment.Compile(c.rule.When, shape); err != nil {
+		c.fault("when", -1, fmt.Sprintf("for %s: %v", op.Name, err), "it is CEL over request, caller and operation; "+fieldsOf(shape))
+		return false
+	}
+	return true
+}
+
+// fieldsOf says what a condition can look at.
+func fieldsOf(shape protoreflect.MessageDescriptor) string {
+	names := make([]string, shape.Fields().Len())
+	for i := range names {
+		names[i] = string(shape.Fields().Get(i).Name())
+	}
+	if len(names) == 0 {
+		return "request has no fields"
+	}
+	return "request has " + strings.Join(names, ", ")
+}
+
+// pins are the organizations of a rule, if they are ids.
+func (c *compiler) pins(r *compiled) []string {
+	if r.pass {
+		return nil
+	}
+	for i, id := range r.Organizations {
+		switch {
+		case id == "*":
+			c.fault("organizations", i, `"*" stands beside others`, `write ["*"] alone to let the caller choose, or ids alone to keep it within them`)
+		case !organization.IsID(id):
+			c.fault("organizations", i, fmt.Sprintf("%q is no organization's id", id), "ids are digits, or short names that the operator chose; see the organization's page in ZITADEL's console")
+		case slices.Index(r.Organizations, id) < i:
+			c.fault("organizations", i, fmt.Sprintf("%q is listed twice", id), "remove one")
+		}
+	}
+	return r.Organizations
+}

@@ -1,0 +1,182 @@
+package policy_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/zproxy/zproxy/policy"
+	"github.com/zproxy/zproxy/policy/message"
+	"github.com/zproxy/zproxy/policy/operation"
+)
+
+const (
+	acme  = "287345091734012345"
+	other = "287345091734019999"
+)
+
+func within(ids ...string) func(*policy.Rule) {
+	return func(r *policy.Rule) { r.Organizations = ids }
+}
+
+func when(expression string) func(*policy.Rule) {
+	return func(r *policy.Rule) { r.When = expression }
+}
+
+func shadow(r *policy.Rule) { r.Shadow = true }
+
+func as(user string) func(*policy.Rule) { return func(r *policy.Rule) { r.As = user } }
+
+// facts are those of a request for op with this JSON body.
+func facts(t testing.TB, op, body string) policy.Facts {
+	t.Helper()
+	types, err := message.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := types.Read(operation.Name(op), message.Source{JSON: true, Body: []byte(body)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return policy.Facts{Message: m}
+}
+
+func fromOrganization(f policy.Facts, id string) policy.Facts { f.Organization = id; return f }
+
+func users(id string) string {
+	return `{"queries":[{"organizationIdQuery":{"organizationId":"` + id + `"}}]}`
+}
+
+func TestOrganizationsKeepARequestWithin(t *testing.T) {
+	c := newCatalogue()
+	p := compile(t, c, rule("acme", []string{crm}, []string{listUsers, getUser}, within(acme, "acme-2")))
+	for name, g := range map[string]struct {
+		op           string
+		facts        policy.Facts
+		organization string // "" for denied
+		detail       string
+	}{
+		"the organization":               {listUsers, facts(t, listUsers, users(acme)), acme, ""},
+		"another of the rule's":          {listUsers, facts(t, listUsers, users("acme-2")), acme, ""},
+		"chosen by the header":           {listUsers, fromOrganization(facts(t, listUsers, users("acme-2")), "acme-2"), "acme-2", ""},
+		"a header from outside":          {listUsers, fromOrganization(facts(t, listUsers, users(acme)), other), "", "x-zitadel-orgid names"},
+		"an organization from outside":   {listUsers, facts(t, listUsers, users(other)), "", "queries[0].organization_id_query.organization_id names"},
+		"no organization":                {listUsers, facts(t, listUsers, `{}`), "", "add organization_id_query to queries"},
+		"an id that cannot be limited":   {getUser, facts(t, getUser, `{"userId":"1"}`), acme, ""},
+		"a message that nobody has read": {listUsers, policy.Facts{}, "", "not known"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := p.Decide(caller(crm), c.named(g.op), g.facts)
+			if (d.Effect == policy.Allow) != (g.organization != "") || d.Organization != g.organization || d.PassOrganization || d.Rule != "acme" {
+				t.Errorf("got %+v", d)
+			}
+			if !strings.Contains(d.Detail, g.detail) || (d.Detail == "") != (g.detail == "") {
+				t.Errorf("the detail is %q, want it to say %q", d.Detail, g.detail)
+			}
+		})
+	}
+}
+
+func TestConditionsDecide(t *testing.T) {
+	c := newCatalogue()
+	p := compile(t, c, rule("small", []string{crm, hrAll}, []string{listUsers, listKeys},
+		when(`(operation.endsWith("ListKeys") || caller == "unix:crm") && request.pagination.limit < 10u`), func(r *policy.Rule) { r.Operations = []string{listKeys} }))
+	yes, no := facts(t, listKeys, `{"pagination":{"limit":5}}`), facts(t, listKeys, `{"pagination":{"limit":50}}`)
+	if d := p.Decide(caller(hr), c.named(listKeys), yes); d.Effect != policy.Allow || d.Organization != "" {
+		t.Errorf("got %+v", d)
+	}
+	if d := p.Decide(caller(hr), c.named(listKeys), no); d.Effect != policy.Deny || d.Reason != policy.ReasonCondition || d.Detail == "" {
+		t.Errorf("got %+v", d)
+	}
+	if d := p.Decide(caller(hr), c.named(listKeys), policy.Facts{}); d.Effect != policy.Deny || d.Reason != policy.ReasonUnreadable {
+		t.Errorf("got %+v", d)
+	}
+}
+
+func TestARuleThatDoesNotLetARequestThroughLeavesItToTheNext(t *testing.T) {
+	c := newCatalogue()
+	p := compile(t, c,
+		rule("shadow-other", []string{hr}, []string{listUsers}, within(other), shadow),
+		rule("shadow-acme", []string{hrAll}, []string{listUsers}, within(acme), shadow),
+		rule("somebody-else", []string{crm}, []string{listUsers}, as("crm")),
+		rule("acme", []string{hr}, []string{listUsers}, within(acme), as("acme")),
+		rule("keys", []string{hr}, []string{listKeys}, as("keys")),
+		rule("other", []string{hrAll}, []string{listUsers}, within(other), as("other")),
+	)
+	for organization, want := range map[string][3]string{
+		acme: {"acme", "acme", "shadow-acme"}, other: {"other", "other", "shadow-other"}, "third": {"acme", "", ""},
+	} {
+		d := p.Decide(caller(hr), c.named(listUsers), facts(t, listUsers, users(organization)))
+		if got := [3]string{d.Rule, d.As, d.Shadow}; got != want || (d.Effect == policy.Allow) != (want[1] != "") {
+			t.Errorf("%s: got %+v, want %v", organization, d, want)
+		}
+	}
+}
+
+func TestOnlyRulesThatLookIntoMessagesNeedThem(t *testing.T) {
+	c := newCatalogue()
+	p := compile(t, c,
+		rule("plain", []string{crm}, []string{listKeys}),
+		rule("late", []string{crm}, []string{listKeys, listUsers}, within(acme)),
+		rule("dark", []string{hr}, []string{getUser}, when("true"), shadow),
+		rule("no-message", []string{hr}, []string{userinfo}, within(acme)),
+	)
+	for _, e := range []struct {
+		caller, op       string
+		decides, shadows bool
+	}{
+		{crm, listKeys, false, false}, {crm, listUsers, true, false}, {crm, getUser, false, false},
+		{hr, getUser, false, true}, {hr, userinfo, false, false}, {hr, listUsers, false, false},
+	} {
+		if decides, shadows := p.Looks(caller(e.caller), c.named(e.op)); decides != e.decides || shadows != e.shadows {
+			t.Errorf("%s, %s: %t, %t", e.caller, e.op, decides, shadows)
+		}
+	}
+	if decides, shadows := p.Looks(caller(crm), newCatalogue().named(listUsers)); decides || shadows {
+		t.Error("looks into a message of another catalogue")
+	}
+}
+
+func TestExplainTellsWhatDependsOnTheRequest(t *testing.T) {
+	c := newCatalogue()
+	p := compile(t, c,
+		rule("acme", []string{crm}, []string{listUsers, getUser}, within(acme), when("true")),
+		rule("dark", []string{crm}, []string{listUsers}, when("true"), shadow),
+		rule("info", []string{crm}, []string{userinfo}, within(acme)))
+	get := func(op string, f policy.Facts) []policy.Consideration { return p.Explain(caller(crm), c.named(op), f) }
+	open := get(listUsers, policy.Facts{})
+	if !open[0].Depends || open[0].Allows || !open[1].Depends || !strings.Contains(open[0].Because, "by a filter of the list and meets its condition") {
+		t.Errorf("without a message: %+v", open)
+	}
+	known := get(listUsers, facts(t, listUsers, users(acme)))
+	if !known[0].Decides || known[0].Depends || !known[1].Allows || !strings.Contains(known[1].Because, "grants nothing") {
+		t.Errorf("with a message: %+v", known)
+	}
+	if foreign := get(listUsers, facts(t, listUsers, users(other))); foreign[0].Allows || foreign[0].Depends || !strings.Contains(foreign[0].Because, other) {
+		t.Errorf("from outside: %+v", foreign)
+	}
+	if byID := get(getUser, policy.Facts{}); !strings.Contains(byID[0].Because, "nothing but the service user's roles limits") {
+		t.Errorf("by id: %+v", byID)
+	}
+	if info := get(userinfo, policy.Facts{}); !info[2].Decides || info[2].Depends {
+		t.Errorf("without a request message: %+v", info)
+	}
+}
+
+func TestWarningsNameWhatOrganizationsCannotLimit(t *testing.T) {
+	c := newCatalogue()
+	p := compile(t, c,
+		rule("acme", []string{crm}, []string{listUsers, getUser}, within(acme)),
+		rule("the-rest", []string{crm}, []string{listUsers, getUser}, as("another")))
+	got := p.Warnings()
+	if len(got) != 1 || got[0].Rule != "acme" || !strings.Contains(got[0].Message, "cannot limit "+getUser+":") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestNoHintWhereARuleCoversTheOperation(t *testing.T) {
+	c := newCatalogue()
+	p := compile(t, c, rule("acme", []string{crm}, []string{listUsers}, within(acme)))
+	if hint := p.Hint(caller(crm), c.named(listUsers)); hint != "" {
+		t.Errorf("hint %q would not help", hint)
+	}
+}
