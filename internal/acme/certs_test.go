@@ -14,6 +14,8 @@ import (
 	"time"
 )
 
+const serverUsage = x509.ExtKeyUsageServerAuth
+
 func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -72,7 +74,7 @@ func pemBlock(kind string, der []byte) []byte {
 
 func (c throwaway) server(t testing.TB, name string) tls.Certificate {
 	t.Helper()
-	return c.issue(t, name, time.Now().Add(-time.Minute), time.Now().Add(time.Hour), x509.ExtKeyUsageServerAuth)
+	return c.issue(t, name, time.Now().Add(-time.Minute), time.Now().Add(time.Hour), serverUsage)
 }
 
 func (c throwaway) client(t testing.TB) tls.Certificate {
