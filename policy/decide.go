@@ -33,6 +33,9 @@ func (p *Policy) Decide(caller authn.Caller, op *operation.Operation, facts Fact
 		r := &p.rules[first.index]
 		d.Effect, d.Reason, d.Rule, d.As = Allow, ReasonAllowed, r.Name, r.As
 		d.PassOrganization, d.Organization = r.pass, first.organization
+		if r.Learn {
+			d.Reason = ReasonLearning
+		}
 	case c.allow != 0:
 		d.RuleIndex = int(c.allow) - 1
 		d.Rule, d.Reason, d.Detail = p.rules[d.RuleIndex].Name, first.no.reason, first.no.detail

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/zproxy/zproxy/authn"
 	"github.com/zproxy/zproxy/policy/operation"
@@ -87,6 +88,9 @@ func (g *guard) asks(op *operation.Operation) string {
 	}
 	if g.conditions != nil {
 		all = append(all, "meets its condition")
+	}
+	if !g.until.IsZero() {
+		all = append(all, "comes before "+g.until.UTC().Format(time.RFC3339))
 	}
 	return strings.Join(all, " and ")
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -16,6 +17,7 @@ import (
 
 // guard is what a rule asks of the request itself.
 type guard struct {
+	until      time.Time              // the rule's end; zero: none
 	pins       []string               // the organizations; empty: any
 	limited    []organization.By      // by operation, of rules with pins
 	conditions []*condition.Condition // by operation, of rules with a condition
@@ -30,6 +32,9 @@ type refused struct {
 
 // holds judges the request. The organization is what goes upstream as x-zitadel-orgid.
 func (g *guard) holds(caller authn.Caller, op *operation.Operation, facts Facts) (org string, no refused) {
+	if !g.until.IsZero() && (facts.Now.IsZero() || !facts.Now.Before(g.until)) {
+		return "", refused{ReasonEnded, "the rule ended at " + g.until.UTC().Format(time.RFC3339)}
+	}
 	if g.messages.has(op.Index) && facts.Message == nil {
 		return "", refused{ReasonUnreadable, "the request message is not known"}
 	}
@@ -75,14 +80,19 @@ func (l *looking) prepare(conditions bool) (err error) {
 // guard compiles the organizations and the condition of r, for each of its operations.
 func (c *compiler) guard(r *compiled) {
 	pins := c.pins(r)
-	if len(pins) == 0 && r.When == "" {
+	looks := len(pins) > 0 || r.When != ""
+	if !looks && r.Until.IsZero() {
+		return
+	}
+	g := &guard{until: r.Until, pins: pins, messages: newSet(len(c.ops))}
+	r.guard = g
+	if !looks {
 		return
 	}
 	if err := c.looks.prepare(r.When != ""); err != nil {
 		c.fault("when", -1, err.Error(), "report it: this build is broken")
 		return
 	}
-	g := &guard{pins: pins, messages: newSet(len(c.ops))}
 	if len(pins) > 0 {
 		g.limited = make([]organization.By, len(c.ops))
 	}
@@ -94,7 +104,6 @@ func (c *compiler) guard(r *compiled) {
 			return // one fault is enough: the others would say the same
 		}
 	}
-	r.guard = g
 }
 
 func (c *compiler) guardOperation(g *guard, op *operation.Operation) bool {

@@ -3,6 +3,7 @@ package policy_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/message"
@@ -178,5 +179,37 @@ func TestNoHintWhereARuleCoversTheOperation(t *testing.T) {
 	p := compile(t, c, rule("acme", []string{crm}, []string{listUsers}, within(acme)))
 	if hint := p.Hint(caller(crm), c.named(listUsers)); hint != "" {
 		t.Errorf("hint %q would not help", hint)
+	}
+}
+
+func TestRulesThatLearnCoverWhatHasNoHazardUntilTheyEnd(t *testing.T) {
+	c := newCatalogue()
+	end := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
+	learn := func(r *policy.Rule) { r.Learn, r.Until = true, end }
+	p := compile(t, c, rule("fixed", []string{crm}, []string{getUser}, as("fixed")), rule("learns", []string{crm}, []string{"*"}, learn))
+	before, after := policy.Facts{Now: end.Add(-time.Second)}, policy.Facts{Now: end}
+	for _, op := range c {
+		d := p.Decide(caller(crm), op, before)
+		want := op.Hazards == 0 && !op.Unlisted
+		switch {
+		case string(op.Name) == getUser:
+			if d.Rule != "fixed" || d.Reason != policy.ReasonAllowed {
+				t.Errorf("%s: %+v", op.Name, d)
+			}
+			continue
+		case (d.Effect == policy.Allow) != want || want && (d.Reason != policy.ReasonLearning || d.As != "reader"):
+			t.Errorf("%s before the end: %+v", op.Name, d)
+		}
+		for _, f := range []policy.Facts{after, {}} {
+			if d := p.Decide(caller(crm), op, f); d.Effect != policy.Deny || want && d.Reason != policy.ReasonEnded {
+				t.Errorf("%s at %v: %+v", op.Name, f.Now, d)
+			}
+		}
+	}
+	if d := p.Decide(caller(hr), c.named(listUsers), before); d.Effect != policy.Deny {
+		t.Errorf("another caller: %+v", d)
+	}
+	if all := p.Explain(caller(crm), c.named(listUsers), before); !all[1].Decides || !strings.Contains(all[1].Because, "before 2026-04-01") {
+		t.Errorf("explained as %+v", all)
 	}
 }

@@ -3,6 +3,8 @@
 package policy
 
 import (
+	"time"
+
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/zproxy/zproxy/policy/operation"
@@ -34,6 +36,12 @@ type Rule struct {
 	As string
 	// Shadow rules are evaluated and recorded, and grant nothing.
 	Shadow bool
+	// Learn finds out what callers need: Operations may be "*", every operation
+	// without hazards, and what the rule allows has the reason [ReasonLearning].
+	// It needs Until and a service user.
+	Learn bool
+	// Until is when the rule ends; the zero time is never.
+	Until time.Time
 }
 
 // Effect is allow or deny; the zero Effect denies.
@@ -51,6 +59,7 @@ type Reason string
 // The reasons of decisions.
 const (
 	ReasonAllowed    Reason = "allowed"
+	ReasonLearning   Reason = "learning"         // allowed by a rule that finds out what callers need
 	ReasonNoRule     Reason = "no_rule"          // no rule has this caller and this operation
 	ReasonHazard     Reason = "hazard"           // a rule's wildcard covers it but for its hazards
 	ReasonExcept     Reason = "except"           // a rule takes it out by except
@@ -60,12 +69,16 @@ const (
 	ReasonOrganization Reason = "organization_not_allowed"
 	// A rule covers caller and operation, and its condition does not hold.
 	ReasonCondition Reason = "condition_not_met"
+	// A rule covers caller and operation, and has ended.
+	ReasonEnded Reason = "rule_ended"
 )
 
 // Facts is what the request itself adds to the decision.
 type Facts struct {
 	// OwnServiceUser: path, query or body mention the user id of one of our service users.
 	OwnServiceUser bool
+	// Now is the time of the request. Rules with an end allow nothing without it.
+	Now time.Time
 	// Organization is the caller's x-zitadel-orgid; "" when there is none.
 	Organization string
 	// Message is the request message, which rules with organizations or a

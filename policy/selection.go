@@ -15,6 +15,7 @@ func (c *compiler) operations(r *compiled, accepted operation.Hazards) {
 	if len(r.Operations) == 0 {
 		c.fault("operations", -1, "none is named, and absent never means any", "name operations: [zitadel.user.v2.UserService/GetUserByID]")
 	}
+	c.learn(r)
 	var carried operation.Hazards
 	for i, text := range r.Operations {
 		if slices.Index(r.Operations, text) < i {
@@ -31,8 +32,11 @@ func (c *compiler) operations(r *compiled, accepted operation.Hazards) {
 		}
 		carried |= op.Hazards
 		if missing := toAccept(op, r.As) &^ accepted; missing != 0 {
-			c.fault("operations", i, fmt.Sprintf("%s is hazardous (%s) and the rule does not accept that", op.Name, hazardList(op.Hazards)),
-				fmt.Sprintf("add to the rule's hazards: [%s]", hazardList(missing)))
+			fix := fmt.Sprintf("add to the rule's hazards: [%s]", hazardList(missing))
+			if r.Learn {
+				fix = "name it in a rule that does not learn"
+			}
+			c.fault("operations", i, fmt.Sprintf("%s is hazardous (%s) and the rule does not accept that", op.Name, hazardList(op.Hazards)), fix)
 		}
 		c.own(r, i, op)
 		r.named.add(op.Index)
@@ -45,9 +49,25 @@ func (c *compiler) operations(r *compiled, accepted operation.Hazards) {
 	}
 }
 
+// learn checks what a rule that finds out what callers need must have.
+func (c *compiler) learn(r *compiled) {
+	switch {
+	case !r.Learn:
+		return
+	case r.Until.IsZero():
+		c.fault("learn", -1, "the rule has no end", "add until: <a date>")
+	}
+	if r.As == AsCaller {
+		c.fault("learn", -1, "the rule has no service user", "name one by as")
+	}
+	if len(r.Hazards) > 0 {
+		c.fault("hazards", -1, "a rule that learns covers no hazardous operation", "remove hazards; name such operations in a rule of their own")
+	}
+}
+
 // own keeps a caller's token to the operations that it is for.
 func (c *compiler) own(r *compiled, item int, op *operation.Operation) {
-	if r.As == AsCaller && !takesCallerToken(op.Name) {
+	if r.As == AsCaller && !r.Learn && !takesCallerToken(op.Name) {
 		c.fault("operations", item, fmt.Sprintf("%s is not for the caller's own token", op.Name),
 			"with as: caller name oidc/userinfo or operations of zitadel.auth.v1.AuthService, or name a service user")
 	}
@@ -113,19 +133,16 @@ func (c *compiler) find(field string, item int, text string) *operation.Operatio
 // unknown, so their hazards are too: no wildcard takes them in.
 func (c *compiler) match(field string, item int, text string) []*operation.Operation {
 	prefix, ok := strings.CutSuffix(text, "*")
+	if text == "*" && field == "operations" && c.rule.Learn {
+		return c.listed("")
+	}
 	slash := strings.IndexByte(prefix, '/')
 	if !ok || strings.Contains(prefix, "*") || slash <= 0 || strings.Count(prefix, "/") != 1 {
 		c.fault(field, item, fmt.Sprintf("%q has '*' where it may not stand", text),
 			"'*' is the method or its tail, at the end, after a full service name: zitadel.user.v2.UserService/List*")
 		return nil
 	}
-	var matched []*operation.Operation
-	for _, op := range c.ops {
-		if strings.HasPrefix(string(op.Name), prefix) && !op.Unlisted {
-			matched = append(matched, op)
-		}
-	}
-	if len(matched) > 0 {
+	if matched := c.listed(prefix); len(matched) > 0 {
 		return matched
 	}
 	fix := "list what there is with zproxy operations"
@@ -134,6 +151,17 @@ func (c *compiler) match(field string, item int, text string) []*operation.Opera
 	}
 	c.fault(field, item, fmt.Sprintf("%q covers nothing", text), fix)
 	return nil
+}
+
+// listed are the operations of the catalogue whose names begin with prefix.
+func (c *compiler) listed(prefix string) []*operation.Operation {
+	var matched []*operation.Operation
+	for _, op := range c.ops {
+		if strings.HasPrefix(string(op.Name), prefix) && !op.Unlisted {
+			matched = append(matched, op)
+		}
+	}
+	return matched
 }
 
 // service suggests a wildcard that covers something: a service spelt like this

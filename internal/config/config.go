@@ -16,6 +16,7 @@ type Config struct {
 	ServiceUsers []ServiceUser
 	Unlisted     []string // full RPC names
 	Rules        []Rule
+	Tests        []Test
 	Audit        Audit
 	Admin        *Admin // nil: off
 	Limits       Limits
@@ -91,9 +92,31 @@ type Rule struct {
 	Except        []string
 	Hazards       []string
 	Organizations []string
+	When          string // a condition in CEL; "" is none
 	As            string
 	Shadow        bool
-	Limit         *Limit
+	// Learn lets Operations be "*": every operation without hazards.
+	Learn bool
+	// Until is when the rule ends; the zero time is never.
+	Until time.Time
+	Limit *Limit
+}
+
+// Test is a case that the rules must decide as expected (key tests).
+type Test struct {
+	Name         string
+	Caller       string
+	Operation    string // the operation; or Method and Target are set
+	Method       string
+	Target       string
+	ContentType  string // "application/json" when the file does not say
+	Body         string // JSON; "" is none
+	Organization string // x-zitadel-orgid
+	Allow        bool
+	Rule         string // "" when the file does not say, as are As, Reason and Shadow
+	As           string
+	Reason       string
+	Shadow       string
 }
 
 // Audit says where records go: a path, or "-" for stdout.

@@ -164,7 +164,7 @@ func TestWhatIsNotEnforcedYetIsRefusedByName(t *testing.T) {
 		}
 		got = append(got, path)
 	}
-	same(t, "paths", got, []string{"listeners[0].tls", "listeners[0].callers.client_certificate", "rules[0].organizations", "rules[1].when"})
+	same(t, "paths", got, []string{"listeners[0].tls", "listeners[0].callers.client_certificate"})
 }
 
 func TestLaterFaultsPointIntoTheFile(t *testing.T) {

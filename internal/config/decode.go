@@ -152,6 +152,19 @@ func (d *decoder) text(n ast.Node) string {
 	return ""
 }
 
+// prose is text that may span lines, as YAML's | and > have it.
+func (d *decoder) prose(n ast.Node) string {
+	l, ok := n.(*ast.LiteralNode)
+	if !ok {
+		return d.text(n)
+	}
+	s := strings.TrimSpace(l.Value.Value)
+	if s == "" {
+		d.wrong(n, "it is empty", "give it a value, or remove the key")
+	}
+	return s
+}
+
 func (d *decoder) texts(n ast.Node) []string {
 	var out []string
 	d.sequence(n, func(item ast.Node) {

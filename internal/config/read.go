@@ -82,6 +82,7 @@ func (d *decoder) root(n ast.Node, c *Config) (usersRead bool) {
 				d.wrong(n, "there is none, and nothing is allowed but by a rule", "add one; configs/ has examples")
 			}
 		},
+		"tests":  func(n ast.Node) { c.Tests = d.tests(n) },
 		"audit":  func(n ast.Node) { c.Audit = d.audit(n) },
 		"admin":  func(n ast.Node) { c.Admin = d.admin(n) },
 		"limits": func(n ast.Node) { d.limits(n, &c.Limits) },

@@ -11,23 +11,18 @@ import (
 func (d *decoder) rule(n ast.Node) Rule {
 	var r Rule
 	d.mapping(n, keys{
-		"name":       func(n ast.Node) { r.Name = d.name(n) },
-		"callers":    func(n ast.Node) { r.Callers = d.someTexts(n) },
-		"operations": func(n ast.Node) { r.Operations = d.someTexts(n) },
-		"except":     func(n ast.Node) { r.Except = d.texts(n) },
-		"hazards":    func(n ast.Node) { r.Hazards = d.texts(n) },
-		"organizations": func(n ast.Node) {
-			r.Organizations = d.someTexts(n)
-			if len(r.Organizations) > 0 && !slices.Equal(r.Organizations, []string{"*"}) {
-				d.wrong(n, "pinned organizations are not supported yet", `write ["*"] to pass the caller's x-zitadel-orgid, or remove the key to drop it`)
-			}
-		},
-		"when": func(n ast.Node) {
-			d.wrong(n, "conditions are not supported yet", "remove the key, and allow fewer operations or callers instead")
-		},
-		"as":     func(n ast.Node) { r.As = d.text(n) },
-		"shadow": func(n ast.Node) { r.Shadow = d.boolean(n) },
-		"limit":  func(n ast.Node) { r.Limit = d.limit(n) },
+		"name":          func(n ast.Node) { r.Name = d.name(n) },
+		"callers":       func(n ast.Node) { r.Callers = d.someTexts(n) },
+		"operations":    func(n ast.Node) { r.Operations = d.someTexts(n) },
+		"except":        func(n ast.Node) { r.Except = d.texts(n) },
+		"hazards":       func(n ast.Node) { r.Hazards = d.texts(n) },
+		"organizations": func(n ast.Node) { r.Organizations = d.someTexts(n) },
+		"when":          func(n ast.Node) { r.When = d.prose(n) },
+		"learn":         func(n ast.Node) { r.Learn = d.boolean(n) },
+		"until":         func(n ast.Node) { r.Until = d.instant(n) },
+		"as":            func(n ast.Node) { r.As = d.text(n) },
+		"shadow":        func(n ast.Node) { r.Shadow = d.boolean(n) },
+		"limit":         func(n ast.Node) { r.Limit = d.limit(n) },
 	}, "name: <what records call it>", `callers: ["anonymous:local"]`, "operations: [zitadel.user.v2.UserService/ListUsers]", "as: <a service user>, or as: caller")
 	return r
 }

@@ -21,6 +21,20 @@ func (d *decoder) duration(n ast.Node) time.Duration {
 	return time.Second
 }
 
+// instant reads a time of RFC 3339, "2026-12-01T00:00:00Z", or a date, which
+// begins at midnight UTC.
+func (d *decoder) instant(n ast.Node) time.Time {
+	if s, ok := n.(*ast.StringNode); ok {
+		for _, layout := range [...]string{time.RFC3339, time.DateOnly} {
+			if v, err := time.Parse(layout, s.Value); err == nil {
+				return v
+			}
+		}
+	}
+	d.wrong(n, "a time is needed here", "write it as RFC 3339 has it, 2026-12-01T00:00:00Z, or a date alone for midnight UTC")
+	return time.Time{}
+}
+
 // size reads a number of bytes: 65536, "64KiB", "4MiB".
 func (d *decoder) size(n ast.Node, least, most int64) int64 {
 	var v int64 = -1
