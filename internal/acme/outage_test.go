@@ -84,6 +84,31 @@ func TestARefusedHostIsNotAskedForEverySecond(t *testing.T) {
 	}
 }
 
+// Another check would need another port.
+func TestAFailedCheckIsNotTriedInAnotherWay(t *testing.T) {
+	e := newEdge(t)
+	a := newAuthority(t, e.port(), authorityOptions{})
+	check(t, e.socket.Close())
+	m := mustNew(t, e.config(a))
+	run(t, m)
+	until(t, "the refusal is known", 30*time.Second, func() bool { return m.Status()[0].Err != nil })
+	if err := m.Status()[0].Err.Error(); !strings.Contains(err, "tls-alpn-01") {
+		t.Errorf("the error is %v", err)
+	}
+	tried := 0
+	for line := range strings.Lines(e.log.String()) {
+		if !strings.Contains(line, "trying to solve challenge") {
+			continue
+		}
+		if tried++; !strings.Contains(line, `"challenge_type":"tls-alpn-01"`) {
+			t.Errorf("another check was tried: %s", line)
+		}
+	}
+	if tried == 0 {
+		t.Error("no check was tried: nothing was tested")
+	}
+}
+
 func TestRunEndsWhileTheAuthorityDoesNotAnswer(t *testing.T) {
 	e := newEdge(t)
 	a := newAuthority(t, e.port(), authorityOptions{})

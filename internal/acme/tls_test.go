@@ -155,12 +155,17 @@ func TestTheAnswerOfTheBaseDecidesOverOtherHandshakes(t *testing.T) {
 	m := mustNew(t, acme.Config{Hosts: []string{host}, Storage: filepath.Join(t.TempDir(), "acme")})
 	inner := &tls.Config{GetCertificate: m.GetCertificate, ClientAuth: tls.RequireAnyClientCert}
 	config := m.TLSConfig(&tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return inner, nil }})
-	got, err := config.GetConfigForClient(&tls.ClientHelloInfo{ServerName: host, SupportedProtos: []string{"h2"}})
-	check(t, err)
-	if got != inner {
-		t.Error("the base was not asked")
+	for _, hello := range []*tls.ClientHelloInfo{
+		{ServerName: host}, {SupportedProtos: []string{"acme-tls/1"}},
+		{ServerName: host, SupportedProtos: []string{"h2"}},
+		{ServerName: host, SupportedProtos: []string{"acme-tls/1", "h2"}},
+		{ServerName: host, SupportedProtos: []string{"h2", "acme-tls/1"}},
+	} {
+		if got, err := config.GetConfigForClient(hello); err != nil || got != inner {
+			t.Errorf("%q %v: the base was not asked (%v)", hello.ServerName, hello.SupportedProtos, err)
+		}
 	}
-	got, err = config.GetConfigForClient(&tls.ClientHelloInfo{ServerName: host, SupportedProtos: []string{"acme-tls/1"}})
+	got, err := config.GetConfigForClient(&tls.ClientHelloInfo{ServerName: host, SupportedProtos: []string{"acme-tls/1"}})
 	check(t, err)
 	if got == inner || got.ClientAuth != tls.NoClientCert || !got.SessionTicketsDisabled {
 		t.Errorf("the check gets %+v", got)
