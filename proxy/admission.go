@@ -67,21 +67,6 @@ func tokenListed(values []string, token string) bool {
 	return false
 }
 
-// organizationID tells whether s can be an organization's id: what ZITADEL
-// generates are digits, what an operator may choose is a short name.
-func organizationID(s string) bool {
-	if s == "" || len(s) > 200 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' && c != '.' {
-			return false
-		}
-	}
-	return true
-}
-
 // userToken tells whether the value of Authorization is "Bearer" and one
 // b64token (RFC 6750 section 2.1), spelled as ZITADEL wants it.
 func userToken(value string) bool {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	"github.com/zproxy/zproxy/authn"
 	"github.com/zproxy/zproxy/authn/serviceuser"
 	"github.com/zproxy/zproxy/internal/audit"
@@ -28,12 +30,14 @@ type exchange struct {
 	identity authn.Identity
 	decision policy.Decision
 
-	user  ServiceUser   // nil when the caller's own token is passed
-	auth  []string      // the value of Authorization upstream
-	org   []string      // the value of x-zitadel-orgid upstream; nil for none
-	whole []byte        // the body, where it was read before forwarding
-	body  *inBody       // the body, where it streams
-	out   io.ReadCloser // what of it goes upstream: body, or body behind a guard
+	user    ServiceUser          // nil when the caller's own token is passed
+	auth    []string             // the value of Authorization upstream
+	org     []string             // the value of x-zitadel-orgid upstream; nil for none
+	whole   []byte               // the body, where it was read before forwarding
+	isRead  bool                 // whole is all of the body, nil if that is empty
+	message protoreflect.Message // the request message, where a rule judges it
+	body    *inBody              // the body, where it streams
+	out     io.ReadCloser        // what of it goes upstream: body, or body behind a guard
 
 	held *serviceuser.Token
 

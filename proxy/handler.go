@@ -8,6 +8,7 @@ import (
 	"github.com/zproxy/zproxy/internal/audit"
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/operation"
+	"github.com/zproxy/zproxy/policy/organization"
 )
 
 // Listener is the handler of one listener: callers are who says tells they are.
@@ -39,6 +40,7 @@ func (x *exchange) prepare(says authn.Authenticator) *refusal {
 		return x.unresolved(resolveErr)
 	}
 	for _, step := range [...]func(*exchange) *refusal{
+		(*exchange).look,
 		(*exchange).decide,
 		(*exchange).organization,
 		(*exchange).inspect,
@@ -99,7 +101,10 @@ func (x *exchange) caller(says authn.Authenticator) *refusal {
 
 // decide asks the policy; what the target mentions is known already.
 func (x *exchange) decide() *refusal {
-	facts := policy.Facts{OwnServiceUser: targetMentions(&x.resolved, x.ownIDs)}
+	facts := policy.Facts{
+		OwnServiceUser: targetMentions(&x.resolved, x.ownIDs), Organization: x.in.Header.Get("X-Zitadel-Orgid"),
+		Message: x.message, Variables: x.resolved.Variables, Now: x.begin,
+	}
 	x.decision = x.policy.Decide(x.identity.Caller, x.resolved.Operation, facts)
 	x.record.Reason = string(x.decision.Reason)
 	x.record.Rule = x.decision.Rule
@@ -118,7 +123,7 @@ func (x *exchange) denied() *refusal {
 	x.record.Rule, x.record.Shadow = x.decision.Rule, x.decision.Shadow
 	message := deniedMessage(x.decision, x.identity.Caller, x.resolved.Operation)
 	if x.hints {
-		if hint := x.policy.Hint(x.identity.Caller, x.resolved.Operation); hint != "" && x.decision.Reason != policy.ReasonOwnUser {
+		if hint := x.policy.Hint(x.identity.Caller, x.resolved.Operation); hint != "" && x.decision.Reason != policy.ReasonOwnUser && x.decision.Reason != policy.ReasonUnreadable {
 			message += "; " + hint
 		}
 	}
@@ -135,19 +140,30 @@ func deniedMessage(d policy.Decision, caller authn.Caller, op *operation.Operati
 		return "rule " + d.Rule + " excepts this and no other rule allows " + what
 	case policy.ReasonOwnUser:
 		return "the request mentions one of zproxy's own service users; operations aimed at those are always refused"
+	case policy.ReasonOrganization, policy.ReasonCondition, policy.ReasonEnded:
+		return "rule " + d.Rule + " does not allow this request of " + what + ": " + d.Detail
 	case policy.ReasonUnreadable:
+		if d.Detail != "" {
+			return "the request for " + string(op.Name) + " is judged by its fields and cannot be read in one way: " + d.Detail
+		}
 		return "the body of " + string(op.Name) + " can name a user and is not framed or compressed as it says; send it whole"
 	}
 	return "no rule allows " + what
 }
 
-// organization settles x-zitadel-orgid: dropped unless the rule passes it.
+// organization settles x-zitadel-orgid: the rule's own, or the caller's if the
+// rule passes it, or none.
 func (x *exchange) organization() *refusal {
+	if id := x.decision.Organization; id != "" {
+		x.org = []string{id}
+		x.record.Organization = id
+		return nil
+	}
 	given := x.in.Header["X-Zitadel-Orgid"]
 	if !x.decision.PassOrganization || len(given) == 0 || given[0] == "" {
 		return nil
 	}
-	if !organizationID(given[0]) {
+	if !organization.IsID(given[0]) {
 		return refuse(ReasonOrganization, "x-zitadel-orgid is not an organization id")
 	}
 	x.org = given

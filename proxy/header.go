@@ -57,6 +57,15 @@ func (p HeaderPatterns) match(name string) bool {
 	return false
 }
 
+// Passes tells whether a caller's header of this name, in any case, goes
+// upstream in a request of this protocol. x-zitadel-orgid, which a rule
+// decides on, and Authorization, where a rule passes the caller's own token, are not told.
+func (p HeaderPatterns) Passes(name string, protocol operation.Protocol) bool {
+	name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+	_, passes := outHeader(http.Header{name: {""}}, protocol, p)[name]
+	return passes && name != "Te"
+}
+
 // outHeader builds the header of out from an allowlist. The values are shared
 // with in and never modified.
 func outHeader(in http.Header, protocol operation.Protocol, extra HeaderPatterns) http.Header {

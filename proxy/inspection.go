@@ -17,29 +17,27 @@ func (x *exchange) inspect() *refusal {
 		return tooLarge("limits.body_bytes", x.bodyBytes)
 	case x.in.ContentLength == 0 || x.in.Body == nil || x.in.Body == http.NoBody:
 		return nil
+	case x.isRead && len(x.whole) == 0:
+		return nil
 	}
 	op, protocol := x.resolved.Operation, x.resolved.Protocol
-	if !op.NamesUser && !op.Changes || len(x.ownIDs) == 0 {
+	guarded := (op.NamesUser || op.Changes) && len(x.ownIDs) > 0
+	switch {
+	case !guarded && x.isRead:
+		return nil
+	case !guarded:
 		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes, x.toHTTP2())
 		x.out = x.body
 		return nil
-	}
-	if op.Unlisted && protocol != operation.Connect {
+	case op.Unlisted && protocol != operation.Connect:
 		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes, x.toHTTP2())
 		x.out = &guardedBody{inBody: x.body, ids: x.ownIDs, encoding: x.messageEncoding(), limit: x.inspectBytes}
 		return nil
 	}
-	body, err := readBody(x.in, x.inspectBytes)
-	switch {
-	case errors.Is(err, errTooLarge):
-		return x.bodyRefused(err)
-	case err != nil:
-		return x.bodyRefused(io.ErrUnexpectedEOF)
+	if r := x.readWhole(); r != nil {
+		return r
 	}
-	x.whole = body
-	mentioned, err := bodyMentions(body, bodyForm{
-		protocol: protocol, contentEncoding: x.in.Header.Get("Content-Encoding"), messageEncoding: x.messageEncoding(),
-	}, x.ownIDs, x.inspectBytes)
+	mentioned, err := bodyMentions(x.whole, x.bodyForm(), x.ownIDs, x.inspectBytes)
 	if err == nil && mentioned {
 		err = errOwnUser
 	}
@@ -47,6 +45,11 @@ func (x *exchange) inspect() *refusal {
 		return x.bodyRefused(err)
 	}
 	return nil
+}
+
+// bodyForm is the framing and compression that the request announces.
+func (x *exchange) bodyForm() bodyForm {
+	return bodyForm{protocol: x.resolved.Protocol, contentEncoding: x.in.Header.Get("Content-Encoding"), messageEncoding: x.messageEncoding()}
 }
 
 // messageEncoding is the compression of single messages in a stream.
@@ -63,7 +66,7 @@ func (x *exchange) bodyRefused(err error) *refusal {
 	case errors.Is(err, errTooLarge):
 		return tooLarge("limits.inspect_body_bytes", x.inspectBytes)
 	case errors.Is(err, errEncoding):
-		return refuse(ReasonEncoding, "the body of "+string(x.resolved.Operation.Name)+" can name a user and is compressed in a way that cannot be looked into; send it as it is, or gzip by Connect or gRPC")
+		return refuse(ReasonEncoding, "the body of "+string(x.resolved.Operation.Name)+" has to be looked into and is compressed in a way that cannot be; send it as it is, or gzip by Connect or gRPC")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return refuse(ReasonBodyRead, "the body ended before its announced end")
 	case errors.Is(err, errOwnUser):

@@ -97,10 +97,10 @@ func wireOf(r Reason) wire {
 		return wire{http.StatusUnauthorized, codeUnauthenticated, denied}
 	case Reason(authn.ReasonSourceAddress), Reason(authn.ReasonBrowser), Reason(authn.ReasonForeignHost),
 		Reason(policy.ReasonNoRule), Reason(policy.ReasonHazard), Reason(policy.ReasonExcept),
-		Reason(policy.ReasonOwnUser), Reason(policy.ReasonUnreadable):
+		Reason(policy.ReasonOwnUser), Reason(policy.ReasonOrganization), Reason(policy.ReasonCondition), Reason(policy.ReasonEnded):
 		return wire{http.StatusForbidden, codePermissionDenied, denied}
 	case Reason(operation.ReasonNotCanonical), Reason(operation.ReasonBadQuery),
-		ReasonMalformed, ReasonUpgrade, ReasonBodyRead, ReasonOrganization:
+		Reason(policy.ReasonUnreadable), ReasonMalformed, ReasonUpgrade, ReasonBodyRead, ReasonOrganization:
 		return wire{http.StatusBadRequest, codeInvalidArgument, malformed}
 	case Reason(operation.ReasonUnknownOperation):
 		return wire{http.StatusNotFound, codeUnimplemented, denied}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,11 +15,15 @@ import (
 	"github.com/zproxy/zproxy/internal/config"
 	"github.com/zproxy/zproxy/internal/gateway"
 	"github.com/zproxy/zproxy/policy"
+	"github.com/zproxy/zproxy/policy/cases"
 	"github.com/zproxy/zproxy/policy/operation"
+	"github.com/zproxy/zproxy/proxy"
 )
 
 type question struct {
 	config, caller, listener, contentType string
+	body, organization                    string
+	headers                               []string
 }
 
 func newExplain() *cobra.Command {
@@ -29,7 +34,8 @@ func newExplain() *cobra.Command {
 		Long: `Say which operation a request is, what would go upstream, what the rules decide,
 and what each rule has to say. Nothing is sent.`,
 		Example: `  zproxy explain --config zproxy.yaml --caller unix:crm zitadel.user.v2.UserService/ListUsers
-  zproxy explain --config zproxy.yaml --caller anonymous:local POST /v2/users`,
+  zproxy explain --config zproxy.yaml --caller anonymous:local POST /v2/users
+  zproxy explain --config zproxy.yaml --caller unix:crm POST /v2/users --body '{"queries": []}'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 && len(args) != 2 {
 				return usage("zproxy explain --caller unix:crm POST /v2/users", "an operation, or a method and a target, is needed")
@@ -41,6 +47,9 @@ and what each rule has to say. Nothing is sent.`,
 	c.Flags().StringVar(&q.config, "config", "", "the configuration `file`")
 	c.Flags().StringVar(&q.caller, "caller", "", "who asks, such as unix:crm or anonymous:local")
 	c.Flags().StringVar(&q.listener, "listener", "", "`name` of the listener; an anonymous one says who asks")
+	c.Flags().StringVar(&q.body, "body", "", "the request message as `JSON`, for rules that look into it")
+	c.Flags().StringVar(&q.organization, "organization", "", "the x-zitadel-orgid that the caller sends, an `id`")
+	c.Flags().StringArrayVarP(&q.headers, "header", "H", nil, "a `name` of a header that the caller sends: would it pass?")
 	c.Flags().StringVar(&q.contentType, "content-type", "application/json", "of the request; \"\" for none")
 	return c
 }
@@ -50,7 +59,7 @@ func explain(w io.Writer, q question, args []string) error {
 	if err != nil {
 		return err
 	}
-	catalogue, rules, err := gateway.Rules(cfg)
+	catalogue, rules, err := gateway.Rules(cfg, time.Now())
 	if err != nil {
 		return err
 	}
@@ -58,14 +67,14 @@ func explain(w io.Writer, q question, args []string) error {
 	if err != nil {
 		return err
 	}
-	op, err := asked(w, catalogue, q, args)
+	subject, err := asked(w, catalogue, q, args, caller)
 	if err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(cfg.Listeners, func(l config.Listener) bool { return slices.Contains(callersOf(l), caller.String()) }) {
 		fmt.Fprintf(w, "note        no listener has the caller %s\n", caller)
 	}
-	return explainDecision(w, rules, caller, op)
+	return explainDecision(w, rules, caller, subject, q, proxy.NewHeaderPatterns(cfg.Upstream.ForwardHeaders))
 }
 
 // who is the caller that the flags name, checked against the listener if one is given.
@@ -109,35 +118,45 @@ func callersOf(l config.Listener) []string {
 // asked names the operation and prints what the request would become. The
 // error says that it would be refused before any rule is asked, or that the
 // question is wrong.
-func asked(w io.Writer, catalogue *operation.Catalogue, q question, args []string) (*operation.Operation, error) {
+func asked(w io.Writer, catalogue *operation.Catalogue, q question, args []string, caller authn.Caller) (cases.Subject, error) {
+	r := cases.Request{Caller: caller, ContentType: q.contentType, Body: q.body, Organization: q.organization, Now: time.Now()}
 	if len(args) == 1 {
 		name, err := complete(catalogue, args[0])
 		if err != nil {
-			return nil, err
+			return cases.Subject{}, err
 		}
-		op, ok := catalogue.Lookup(operation.Name(name))
-		if !ok {
-			return nil, usage("search with `zproxy operations`", "no operation is called %q", args[0])
-		}
-		printOperation(w, op)
-		return op, nil
+		r.Operation = operation.Name(name)
+	} else {
+		r.Method, r.Target = strings.ToUpper(args[0]), args[1]
 	}
-	r, err := catalogue.Resolve(operation.Request{Method: strings.ToUpper(args[0]), Target: args[1], ContentType: q.contentType})
+	s, err := r.Subject(catalogue)
 	var refused *operation.Error
-	if errors.As(err, &refused) {
+	var unreadable *cases.UnreadableError
+	switch {
+	case errors.As(err, &refused):
 		fmt.Fprintf(w, "refused     %s: %s\n", refused.Reason, refused.Detail)
-		return nil, &failure{exitFailed, "", errors.New("the request would be refused before any rule is asked")}
+		return s, &failure{exitFailed, "", errors.New("the request would be refused before any rule is asked")}
+	case errors.As(err, &unreadable):
+		printSubject(w, s, r)
+		fmt.Fprintf(w, "message     %v\n", unreadable)
+		return s, nil
+	case err != nil:
+		return s, &failure{exitUsage, "search with `zproxy operations`", err}
 	}
-	if err != nil {
-		return nil, err
+	printSubject(w, s, r)
+	return s, nil
+}
+
+func printSubject(w io.Writer, s cases.Subject, r cases.Request) {
+	printOperation(w, s.Operation)
+	if r.Operation != "" {
+		return
 	}
-	printOperation(w, r.Operation)
-	target := r.Path
-	if r.Query != "" {
-		target += "?" + r.Query
+	target := s.Resolved.Path
+	if s.Resolved.Query != "" {
+		target += "?" + s.Resolved.Query
 	}
-	fmt.Fprintf(w, "protocol    %s\nupstream    %s %s\n", r.Protocol, strings.ToUpper(args[0]), target)
-	return r.Operation, nil
+	fmt.Fprintf(w, "protocol    %s\nupstream    %s %s\n", s.Resolved.Protocol, r.Method, target)
 }
 
 func printOperation(w io.Writer, op *operation.Operation) {
@@ -154,23 +173,67 @@ func printOperation(w io.Writer, op *operation.Operation) {
 	}
 }
 
-func explainDecision(w io.Writer, rules *policy.Policy, caller authn.Caller, op *operation.Operation) error {
-	d := rules.Decide(caller, op, policy.Facts{})
-	if d.Effect == policy.Allow {
+func explainDecision(w io.Writer, rules *policy.Policy, caller authn.Caller, s cases.Subject, q question, extra proxy.HeaderPatterns) error {
+	d := rules.Decide(caller, s.Operation, s.Facts)
+	considered := rules.Explain(caller, s.Operation, s.Facts)
+	depends := d.Effect != policy.Allow && slices.ContainsFunc(considered, func(c policy.Consideration) bool { return c.Depends && !c.Shadow })
+	switch {
+	case d.Effect == policy.Allow:
 		fmt.Fprintf(w, "decision    allow, by rule %s, as %s\n", d.Rule, d.As)
-	} else {
+		explainHeaders(w, d, s, q, extra)
+	case depends:
+		fmt.Fprintf(w, "decision    depends on the request, which rules look into\n")
+	default:
 		fmt.Fprintf(w, "decision    deny (%s)\n", d.Reason)
 	}
 	if d.Shadow != "" {
 		fmt.Fprintf(w, "shadow      rule %s would allow it\n", d.Shadow)
 	}
 	fmt.Fprintln(w)
+	if err := printConsidered(w, considered); err != nil {
+		return err
+	}
+	switch {
+	case d.Effect == policy.Allow:
+		return nil
+	case depends:
+		return &failure{exitFailed, `give it with --body '{"organizationId": "..."}'`, errors.New("what would be decided depends on the request message")}
+	}
+	if hint := rules.Hint(caller, s.Operation); hint != "" {
+		fmt.Fprintf(w, "\nto allow it, %s\n", hint)
+	}
+	return &failure{exitFailed, "", errors.New("the request would be refused")}
+}
+
+// explainHeaders says what becomes of x-zitadel-orgid and of the headers asked about.
+func explainHeaders(w io.Writer, d policy.Decision, s cases.Subject, q question, extra proxy.HeaderPatterns) {
+	switch {
+	case d.Organization != "":
+		fmt.Fprintf(w, "header      x-zitadel-orgid: %s, set by the rule\n", d.Organization)
+	case d.PassOrganization && q.organization != "":
+		fmt.Fprintf(w, "header      x-zitadel-orgid: %s, passed by the rule\n", q.organization)
+	case q.organization != "":
+		fmt.Fprintln(w, "header      x-zitadel-orgid is dropped: the rule has no organizations")
+	}
+	for _, given := range q.headers {
+		name, _, _ := strings.Cut(given, ":")
+		does := "is dropped"
+		if extra.Passes(name, s.Resolved.Protocol) {
+			does = "passes"
+		}
+		fmt.Fprintf(w, "header      %s %s\n", strings.TrimSpace(name), does)
+	}
+}
+
+func printConsidered(w io.Writer, considered []policy.Consideration) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, c := range rules.Explain(caller, op, policy.Facts{}) {
+	for _, c := range considered {
 		mark := "no"
 		switch {
 		case c.Decides:
 			mark = "decides"
+		case c.Depends:
+			mark = "depends"
 		case c.Allows && c.Shadow:
 			mark = "shadow"
 		case c.Allows:
@@ -178,14 +241,5 @@ func explainDecision(w io.Writer, rules *policy.Policy, caller authn.Caller, op 
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\n", c.Rule, mark, c.Because)
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	if d.Effect == policy.Allow {
-		return nil
-	}
-	if hint := rules.Hint(caller, op); hint != "" {
-		fmt.Fprintf(w, "\nto allow it, %s\n", hint)
-	}
-	return &failure{exitFailed, "", errors.New("the request would be refused")}
+	return t.Flush()
 }

@@ -26,6 +26,25 @@ const maxFile = 8 << 20
 // Load reads and checks a configuration file. The error is [Faults] when the
 // file can be read: everything that is wrong with it.
 func Load(path string) (*Config, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data)
+}
+
+// LoadRules reads a configuration of which only the rules matter, such as the
+// ceiling that others must stay under: it may have everything that one for
+// [Load] has, and needs rules only.
+func LoadRules(path string) (*Config, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parse(path, data, "rules: and at least one under it; configs/ has examples")
+}
+
+func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err == nil && info.Size() > maxFile {
 		return nil, fmt.Errorf("reading configuration %s: it has %d bytes, %d are the most", path, info.Size(), maxFile)
@@ -34,12 +53,20 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading configuration: %w", err)
 	}
-	return Parse(path, data)
+	return data, nil
 }
 
 // Parse checks a configuration that was read from what name says. The error
 // is [Faults].
 func Parse(name string, data []byte) (*Config, error) {
+	return parse(name, data,
+		"version: 1", "upstream: {issuer: https://acme.zitadel.cloud}",
+		`listeners: [{name: local, address: "127.0.0.1:8080", callers: {anonymous: local}}]`,
+		"rules: and at least one under it; configs/ has examples",
+		"audit: {file: /var/log/zproxy/audit.jsonl}")
+}
+
+func parse(name string, data []byte, required ...string) (*Config, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // a byte order mark, which editors of Windows write
 	d := newDecoder(name, data)
 	c := &Config{Limits: Limits{
@@ -47,7 +74,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	}}
 	usersRead := true
 	if root := d.parse(data); root != nil {
-		usersRead = d.root(root, c)
+		usersRead = d.root(root, c, required) && (len(c.ServiceUsers) > 0 || len(required) > 1)
 	}
 	c.file, c.lines, c.positions = d.file, d.lines, d.positions
 	d.faults = append(d.faults, c.references(usersRead)...)
@@ -59,7 +86,7 @@ func Parse(name string, data []byte) (*Config, error) {
 
 // root reads the whole file, and reports whether the names of all service users
 // are known: otherwise nothing can be said about references to them.
-func (d *decoder) root(n ast.Node, c *Config) (usersRead bool) {
+func (d *decoder) root(n ast.Node, c *Config, required []string) (usersRead bool) {
 	usersRead = true
 	d.mapping(n, keys{
 		"version": func(n ast.Node) {
@@ -87,11 +114,7 @@ func (d *decoder) root(n ast.Node, c *Config) (usersRead bool) {
 		"admin":  func(n ast.Node) { c.Admin = d.admin(n) },
 		"limits": func(n ast.Node) { d.limits(n, &c.Limits) },
 		"hints":  func(n ast.Node) { c.Hints = d.boolean(n) },
-	},
-		"version: 1", "upstream: {issuer: https://acme.zitadel.cloud}",
-		`listeners: [{name: local, address: "127.0.0.1:8080", callers: {anonymous: local}}]`,
-		"rules: and at least one under it; configs/ has examples",
-		"audit: {file: /var/log/zproxy/audit.jsonl}")
+	}, required...)
 	return usersRead && !slices.ContainsFunc(c.ServiceUsers, func(u ServiceUser) bool { return u.Name == "" })
 }
 

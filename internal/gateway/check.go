@@ -41,7 +41,7 @@ type Finding struct {
 // each service user and makes one harmless call with it. Findings come in the
 // order of the configuration. The error tells of rules that do not compile.
 func Check(ctx context.Context, cfg *config.Config, offline bool) ([]Finding, error) {
-	_, rules, err := Rules(cfg)
+	_, rules, err := Rules(cfg, time.Now())
 	if err != nil {
 		return nil, err
 	}

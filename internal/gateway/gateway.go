@@ -30,6 +30,14 @@ type Options struct {
 	NewID func() string
 }
 
+// now is the time by Clock.
+func (o Options) now() time.Time {
+	if o.Clock == nil {
+		return time.Now()
+	}
+	return o.Clock()
+}
+
 // Gateway is one running zproxy: its sockets are open, its files are read, and
 // it serves once [Gateway.Run] is called.
 type Gateway struct {
@@ -59,7 +67,7 @@ func New(cfg *config.Config, options Options) (*Gateway, error) {
 
 func (g *Gateway) assemble(options Options) error {
 	var err error
-	if g.catalogue, g.policy, err = Rules(g.cfg); err != nil {
+	if g.catalogue, g.policy, err = Rules(g.cfg, options.now()); err != nil {
 		return err
 	}
 	for _, w := range g.policy.Warnings() {

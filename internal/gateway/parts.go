@@ -19,8 +19,9 @@ import (
 )
 
 // Rules compiles the rules of cfg against the catalogue of this build and the
-// unlisted operations that cfg adds. It reads no files and opens nothing.
-func Rules(cfg *config.Config) (*operation.Catalogue, *policy.Policy, error) {
+// unlisted operations that cfg adds, and puts them to the tests of cfg. It reads
+// no files and opens nothing.
+func Rules(cfg *config.Config, now time.Time) (*operation.Catalogue, *policy.Policy, error) {
 	catalogue, err := operation.Default()
 	if err != nil {
 		return nil, nil, err
@@ -32,30 +33,58 @@ func Rules(cfg *config.Config) (*operation.Catalogue, *policy.Policy, error) {
 	if catalogue, err = catalogue.WithUnlisted(unlisted...); err != nil {
 		return nil, nil, config.Faults{cfg.Fault("unlisted_operations", err.Error(), "")}
 	}
+	var faults config.Faults
 	rules := make([]policy.Rule, len(cfg.Rules))
 	for i, r := range cfg.Rules {
 		rules[i] = policy.Rule{
 			Name: r.Name, Callers: r.Callers, Operations: r.Operations, Except: r.Except, Hazards: r.Hazards,
-			Organizations: r.Organizations, As: r.As, Shadow: r.Shadow,
+			Organizations: r.Organizations, When: r.When, As: r.As, Shadow: r.Shadow, Learn: r.Learn, Until: r.Until,
+		}
+		if r.Learn && r.Until.Sub(now) > longestLearning {
+			path := fmt.Sprintf("rules[%d].until", i)
+			faults = append(faults, cfg.Fault(path, path+": a rule that learns ends within 31 days", "choose an earlier date, and prolong it if need be"))
 		}
 	}
 	compiled, err := policy.Compile(catalogue, rules)
-	return catalogue, compiled, placed(cfg, err)
+	if err = placed(cfg, err, faults); err != nil {
+		return nil, nil, err
+	}
+	return catalogue, compiled, tested(cfg, catalogue, compiled, now)
 }
 
-// placed gives the faults of rules their places in the file.
-func placed(cfg *config.Config, err error) error {
+// longestLearning bounds how long a rule may cover more than is known to be needed.
+const longestLearning = 31 * 24 * time.Hour
+
+// tested runs the tests of cfg.
+func tested(cfg *config.Config, catalogue *operation.Catalogue, p *policy.Policy, now time.Time) error {
+	var faults config.Faults
+	for i, t := range cfg.Tests {
+		if wrong := Case(t, now).failed(catalogue, p); wrong != "" {
+			path := fmt.Sprintf("tests[%d]", i)
+			faults = append(faults, cfg.Fault(path, path+": "+wrong, "mend the rules, or the test"))
+		}
+	}
+	if len(faults) > 0 {
+		return faults
+	}
+	return nil
+}
+
+// placed gives the faults of rules their places in the file, after others.
+func placed(cfg *config.Config, err error, out config.Faults) error {
 	var faults policy.Faults
-	if !errors.As(err, &faults) {
+	if err != nil && !errors.As(err, &faults) {
 		return err
 	}
-	out := make(config.Faults, len(faults))
-	for i, f := range faults {
+	for _, f := range faults {
 		path := fmt.Sprintf("rules[%d].%s", f.Index, f.Field)
 		if f.Item >= 0 {
 			path = fmt.Sprintf("%s[%d]", path, f.Item)
 		}
-		out[i] = cfg.Fault(path, path+": "+f.Message, f.Fix)
+		out = append(out, cfg.Fault(path, path+": "+f.Message, f.Fix))
+	}
+	if len(out) == 0 {
+		return nil
 	}
 	return out
 }

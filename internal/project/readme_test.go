@@ -40,7 +40,7 @@ func TestConfigurationsInTheREADMELoad(t *testing.T) {
 			t.Errorf("%v", err)
 			continue
 		}
-		if _, _, err := gateway.Rules(cfg); err != nil {
+		if _, _, err := gateway.Rules(cfg, time.Now()); err != nil {
 			t.Error(err)
 		}
 	}

@@ -1,0 +1,79 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/zproxy/zproxy/authn"
+	"github.com/zproxy/zproxy/policy/operation"
+)
+
+// Grant is what one rule gives a caller for one operation.
+type Grant struct {
+	Rule          string
+	As            string
+	Organizations []string // as in [Rule]
+	When          string
+	Until         time.Time
+}
+
+// Grants are what the rules give every caller that the pattern matches, in the
+// order in which they are tried: up to the first that asks nothing of the
+// request. Shadow rules give nothing.
+func (p *Policy) Grants(callers authn.Pattern, op *operation.Operation) []Grant {
+	if !p.knows(op) {
+		return nil
+	}
+	var all []Grant
+	for i := range p.rules {
+		r := &p.rules[i]
+		if r.Shadow || !r.allows.has(op.Index) || !r.any(callers, covers) {
+			continue
+		}
+		all = append(all, Grant{r.Name, r.As, r.Organizations, r.When, r.Until})
+		if r.guard == nil {
+			break
+		}
+	}
+	return all
+}
+
+// Callers are all that the rules name, sorted by how they are written.
+func (p *Policy) Callers() []authn.Pattern {
+	if p == nil {
+		return nil
+	}
+	var all []authn.Pattern
+	for i := range p.rules {
+		all = append(all, p.rules[i].callers...)
+	}
+	slices.SortFunc(all, func(a, b authn.Pattern) int { return strings.Compare(a.String(), b.String()) })
+	return slices.CompactFunc(all, func(a, b authn.Pattern) bool { return a.String() == b.String() })
+}
+
+// Operations are those of the catalogue that the policy was compiled against.
+func (p *Policy) Operations() []*operation.Operation {
+	if p == nil {
+		return nil
+	}
+	return p.ops
+}
+
+// Within tells whether g gives nothing that wider does not give: the same
+// service user, no more organizations, no later end, and the same condition or
+// one where wider has none. It does not compare what conditions mean.
+func (g Grant) Within(wider Grant) bool {
+	if g.As != wider.As || wider.When != "" && g.When != wider.When {
+		return false
+	}
+	if !wider.Until.IsZero() && (g.Until.IsZero() || g.Until.After(wider.Until)) {
+		return false
+	}
+	if slices.Equal(wider.Organizations, []string{"*"}) || slices.Equal(g.Organizations, wider.Organizations) {
+		return true
+	}
+	// Without organizations a request acts in the service user's own, which may be none of these.
+	return len(g.Organizations) > 0 && len(wider.Organizations) > 0 &&
+		!slices.ContainsFunc(g.Organizations, func(id string) bool { return !slices.Contains(wider.Organizations, id) })
+}

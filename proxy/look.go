@@ -1,0 +1,106 @@
+package proxy
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net/http"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/zproxy/zproxy/policy"
+	"github.com/zproxy/zproxy/policy/message"
+	"github.com/zproxy/zproxy/policy/operation"
+)
+
+// look reads the request message where a rule judges it. What was read is what
+// is forwarded, byte for byte. A shadow rule alone is no reason to refuse what
+// cannot be read: it does not match then.
+func (x *exchange) look() *refusal {
+	decides, shadows := x.policy.Looks(x.identity.Caller, x.resolved.Operation)
+	if !decides && !shadows {
+		return nil
+	}
+	if r := x.readWhole(); r != nil {
+		return r
+	}
+	var err error
+	if x.message, err = x.readMessage(); err == nil || !decides {
+		return nil
+	}
+	if errors.Is(err, errTooLarge) || errors.Is(err, errEncoding) {
+		return x.bodyRefused(err)
+	}
+	x.decision = policy.Decision{Reason: policy.ReasonUnreadable, RuleIndex: -1, Detail: err.Error()}
+	x.record.Reason = string(x.decision.Reason)
+	return x.denied()
+}
+
+// readWhole reads the body before anything is decided on it.
+func (x *exchange) readWhole() *refusal {
+	switch {
+	case x.isRead:
+		return nil
+	case x.in.ContentLength > x.inspectBytes:
+		return x.bodyRefused(errTooLarge)
+	case x.in.Body == nil || x.in.Body == http.NoBody:
+		x.isRead = true
+		return nil
+	}
+	body, err := readBody(x.in, x.inspectBytes)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return x.bodyRefused(err)
+	case err != nil:
+		return x.bodyRefused(io.ErrUnexpectedEOF)
+	}
+	x.isRead = true
+	if len(body) > 0 {
+		x.whole = body
+	}
+	return nil
+}
+
+// readMessage is the message that ZITADEL would read out of the request.
+func (x *exchange) readMessage() (protoreflect.Message, error) {
+	body, err := oneMessage(x.whole, x.bodyForm(), x.inspectBytes)
+	if err != nil {
+		return nil, err
+	}
+	types, err := message.Default()
+	if err != nil {
+		return nil, err
+	}
+	resolved := &x.resolved
+	return types.Read(resolved.Operation.Name, message.Source{
+		Body: body, JSON: resolved.JSON, REST: resolved.Protocol == operation.REST, BodyIsMessage: resolved.BodyIsMessage,
+		Variables: resolved.Variables, Query: resolved.QueryPairs,
+	})
+}
+
+var errNotOne = errors.New("reading body: the request of a unary RPC is exactly one message, framed and compressed as it says")
+
+// oneMessage takes the one message of a unary request out of its framing and compression.
+func oneMessage(body []byte, in bodyForm, limit int64) ([]byte, error) {
+	switch in.protocol {
+	case operation.GRPC, operation.GRPCWeb:
+	case operation.GRPCWebText:
+		plain, err := decodeQuads(body)
+		if err != nil {
+			return nil, err
+		}
+		body = plain
+	default:
+		return decompress(body, in.contentEncoding, in.protocol == operation.Connect, limit)
+	}
+	if len(body) < 5 || body[0] > 1 || uint64(binary.BigEndian.Uint32(body[1:5])) != uint64(len(body)-5) {
+		return nil, errNotOne
+	}
+	if body[0] == 0 {
+		return body[5:], nil
+	}
+	if in.messageEncoding == "" || in.messageEncoding == "identity" {
+		return nil, errNotOne
+	}
+	return decompress(body[5:], in.messageEncoding, true, limit)
+}
