@@ -79,6 +79,7 @@ type host struct {
 	mu     sync.Mutex // guards what follows
 	err    error      // of the last attempt
 	failed int        // attempts in a row
+	advice advice
 }
 
 // New checks all of c, and loads what the storage holds, so that a
@@ -122,9 +123,9 @@ func New(c Config) (*Manager, error) {
 }
 
 // closing makes each request to the authority close its connection. certmagic
-// offers no way to its HTTP client: idle connections, and the two goroutines
-// of each, would outlive Run. The choice of a proxy is the only place that
-// sees the request before its connection is taken.
+// offers no way to its HTTP client: idle connections, and the goroutines of
+// each, would outlive Run. The choice of a proxy is the only place that sees
+// the request before its connection is taken.
 func closing(r *http.Request) (*url.URL, error) {
 	r.Close = true
 	return http.ProxyFromEnvironment(r)

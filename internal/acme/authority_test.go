@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +49,8 @@ type authority struct {
 	t       *testing.T
 	address string
 	caFile  string // trusted root of its own server
+	port    int
+	options authorityOptions
 	issuing *ca.CAImpl
 	handler http.Handler
 	cert    tls.Certificate
@@ -60,24 +63,14 @@ type authorityOptions struct {
 	alternates int
 	eab        map[string]string // key id to MAC key; not empty: required
 	refuse     []string          // names
+	advice     string            // to the renewal of any certificate; empty: Pebble's own
 }
 
 // newAuthority starts one that checks hosts at 127.0.0.1 on the given port.
 func newAuthority(t *testing.T, port int, o authorityOptions) *authority {
 	t.Helper()
-	quiet := log.New(io.Discard, "", 0)
-	store := db.NewMemoryStore()
-	for id, key := range o.eab {
-		check(t, store.AddExternalAccountKeyByID(id, key))
-	}
-	for _, name := range o.refuse {
-		check(t, store.AddBlockedDomain(name))
-	}
-	profiles := map[string]ca.Profile{"default": {Description: "default", ValidityPeriod: uint64(o.lifetime / time.Second)}}
-	a := &authority{t: t, issuing: ca.New(quiet, store, "", "ecdsa", o.alternates, max(o.chain, 1), profiles)}
-	checks := va.New(quiet, 0, port, true, resolver(t), store)
-	front := wfe.New(quiet, store, checks, a.issuing, []string{"pebble.example"}, true, len(o.eab) > 0, 1, 1)
-	a.handler = front.Handler()
+	a := &authority{t: t, port: port, options: o}
+	a.found()
 	root := newCA(t, "directory root")
 	a.cert = root.server(t, "127.0.0.1")
 	a.caFile = filepath.Join(t.TempDir(), "root.pem")
@@ -86,6 +79,32 @@ func newAuthority(t *testing.T, port int, o authorityOptions) *authority {
 	a.up()
 	t.Cleanup(a.down)
 	return a
+}
+
+// found makes it anew, with another chain and without accounts.
+func (a *authority) found() {
+	a.t.Helper()
+	quiet, o := log.New(io.Discard, "", 0), a.options
+	store := db.NewMemoryStore()
+	for id, key := range o.eab {
+		check(a.t, store.AddExternalAccountKeyByID(id, key))
+	}
+	for _, name := range o.refuse {
+		check(a.t, store.AddBlockedDomain(name))
+	}
+	profiles := map[string]ca.Profile{"default": {Description: "default", ValidityPeriod: uint64(o.lifetime / time.Second)}}
+	a.issuing = ca.New(quiet, store, "", "ecdsa", o.alternates, max(o.chain, 1), profiles)
+	checks := va.New(quiet, 0, a.port, true, resolver(a.t), store)
+	front := wfe.New(quiet, store, checks, a.issuing, []string{"pebble.example"}, true, len(o.eab) > 0, 1, 1)
+	mux := front.Handler()
+	a.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if o.advice != "" && strings.Contains(r.URL.Path, "/renewalInfo/") {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, o.advice)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func (a *authority) directory() string { return "https://" + a.address + wfe.DirectoryPath }

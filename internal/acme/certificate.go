@@ -31,7 +31,8 @@ func renewAt(c *tls.Certificate) time.Time {
 var errUnusable = errors.New("the stored certificate is unusable")
 
 // load takes the certificate of h from the storage, and reports whether there
-// was one. It keeps what h has if that lives longer.
+// was one. It keeps what h has if that was issued later: which of two ends
+// first says nothing, since authorities shorten the lifetimes they issue.
 func (m *Manager) load(h *host) (bool, error) {
 	ctx := context.Background() // reading a file cannot be called off
 	chain, err := m.store.Load(ctx, certmagic.StorageKeys.SiteCert(m.key, h.name))
@@ -52,7 +53,7 @@ func (m *Manager) load(h *host) (bool, error) {
 	if err := c.Leaf.VerifyHostname(h.name); err != nil {
 		return false, fmt.Errorf("reading the certificate of %s: %w: %w", h.name, errUnusable, err)
 	}
-	if now := h.cert.Load(); now == nil || c.Leaf.NotAfter.After(now.Leaf.NotAfter) {
+	if now := h.cert.Load(); now == nil || !c.Leaf.Equal(now.Leaf) && !c.Leaf.NotBefore.Before(now.Leaf.NotBefore) {
 		h.cert.Store(&c)
 	}
 	return true, nil

@@ -35,9 +35,16 @@ func (i issuer) Issue(ctx context.Context, csr *x509.CertificateRequest) (*certm
 	return i.acme.Issue(context.WithValue(ctx, certmagic.AttemptsCtxKey, &attempts), csr)
 }
 
-// certmagicFor puts certmagic together. Its cache holds nothing: the cache's
-// maintenance would renew at its own pace, minutes apart after a failure.
-func (m *Manager) certmagicFor(cache *certmagic.Cache, port int) *certmagic.Config {
+// engine is certmagic, put together for one Run.
+type engine struct {
+	config *certmagic.Config
+	acme   *certmagic.ACMEIssuer
+}
+
+// newEngine makes one whose checks take the held port for the listener's. The
+// cache holds nothing: its maintenance would renew at its own pace, minutes
+// apart after a failure.
+func (m *Manager) newEngine(cache *certmagic.Cache, port int) engine {
 	logger := bridge(m.log, m.eab)
 	config := certmagic.New(cache, certmagic.Config{
 		RenewalWindowRatio: renewalShare,
@@ -52,7 +59,7 @@ func (m *Manager) certmagicFor(cache *certmagic.Cache, port int) *certmagic.Conf
 	acme := certmagic.NewACMEIssuer(config, template)
 	acme.TestCA = "" // certmagic's default, and then used by repeated attempts
 	config.Issuers = []certmagic.Issuer{issuer{acme}}
-	return config
+	return engine{config, acme}
 }
 
 const loopback = "127.0.0.1"

@@ -1,6 +1,7 @@
 package acme_test
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -87,7 +88,7 @@ func TestTheOldCertificateServesWhileTheAuthorityIsDownAtRenewal(t *testing.T) {
 	}
 	a.up()
 	until(t, "the renewal", 30*time.Second, func() bool { return m.Status()[0].Err == nil })
-	until(t, "the new certificate is seen", 5*time.Second, func() bool { return l.certificates() == 2 })
+	until(t, "the new certificate is seen", 5*time.Second, func() bool { return l.certificates() >= 2 })
 	l.stop(t)
 }
 
@@ -108,4 +109,71 @@ func TestAnExpiredCertificateIsReplacedAtStart(t *testing.T) {
 	until(t, "a new certificate", 30*time.Second, ready(m))
 	_, err := e.get(a.roots(0), host)
 	check(t, err)
+}
+
+// renewNow is the advice that goes before a revocation in bulk (RFC 9773).
+func renewNow() string {
+	now := time.Now().UTC()
+	return fmt.Sprintf(`{"suggestedWindow":{"start":%q,"end":%q}}`,
+		now.Add(-2*time.Hour).Format(time.RFC3339), now.Add(-time.Hour).Format(time.RFC3339))
+}
+
+func TestTheAuthoritysAdviceToRenewIsFollowed(t *testing.T) {
+	e := newEdge(t)
+	a := newAuthority(t, e.port(), authorityOptions{lifetime: 10 * time.Minute})
+	c := e.config(a)
+	m := mustNew(t, c)
+	e.serve(m)
+	stop := run(t, m)
+	until(t, "a certificate", 30*time.Second, ready(m))
+	old, err := e.get(a.roots(0), host)
+	check(t, err)
+	stop()
+
+	a.options.advice = renewNow()
+	roots := a.roots(0)
+	a.down()
+	a.found()
+	a.up()
+	run(t, m)
+	until(t, "another certificate", 30*time.Second, func() bool {
+		chain, err := e.get(a.roots(0), host)
+		return err == nil && !chain[0].Equal(old[0])
+	})
+	if _, err := e.get(roots, host); err == nil {
+		t.Error("the certificate is still one of the authority before")
+	}
+}
+
+func TestAdviceToRenewWithoutEndIsNotFollowed(t *testing.T) {
+	e := newEdge(t)
+	a := newAuthority(t, e.port(), authorityOptions{lifetime: 90 * 24 * time.Hour, advice: renewNow()})
+	m := mustNew(t, e.config(a))
+	e.serve(m)
+	run(t, m)
+	until(t, "a certificate", 30*time.Second, ready(m))
+	until(t, "advice", 10*time.Second, func() bool {
+		s := m.Status()[0]
+		return s.RenewAt.Before(s.NotBefore.Add(24 * time.Hour))
+	})
+	if s := m.Status()[0]; s.RenewAt.Before(time.Now().Add(time.Hour)) {
+		t.Errorf("the new certificate is renewed at %v", s.RenewAt)
+	}
+}
+
+// An authority that was set up anew knows none of its accounts.
+func TestAnAccountThatTheAuthorityForgotIsMadeAgain(t *testing.T) {
+	e := newEdge(t)
+	a := newAuthority(t, e.port(), authorityOptions{lifetime: 12 * time.Second})
+	m := mustNew(t, e.config(a))
+	e.serve(m)
+	run(t, m)
+	until(t, "a certificate", 30*time.Second, ready(m))
+	a.down()
+	a.found()
+	a.up()
+	until(t, "a certificate of the new authority", 40*time.Second, func() bool {
+		_, err := e.get(a.roots(0), host)
+		return err == nil
+	})
 }

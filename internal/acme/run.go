@@ -22,9 +22,12 @@ const (
 )
 
 // Run obtains the certificates that are missing and renews those that have a
-// third of their lifetime left, until ctx ends; then it returns nil, and
-// nothing that it started is left. The listener should accept by then, since the
-// authority connects to it. A second Run at the same time is an error.
+// third of their lifetime left, or earlier if the authority advises so (RFC
+// 9773), until ctx ends; then it returns nil, and nothing that it started is
+// left, unless the authority takes more than a second to accept a connection:
+// that attempt ends by its own limits, within a minute. The listener should
+// accept before Run, since the authority connects to it. A second Run at the
+// same time is an error.
 //
 // While the authority cannot be reached, it is asked again after 1 to 20 s;
 // while it refuses, after 1 to 15 minutes, since refusals count against the
@@ -39,19 +42,20 @@ func (m *Manager) Run(ctx context.Context) error {
 		return fmt.Errorf("running acme: %w", err)
 	}
 	defer release()
-	var config *certmagic.Config
+	var e engine
 	cache := certmagic.NewCache(certmagic.CacheOptions{
-		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return config, nil },
+		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return e.config, nil },
 		RenewCheckInterval: cacheInterval,
 		Logger:             zap.NewNop(),
 	})
 	defer cache.Stop()
-	config = m.certmagicFor(cache, port)
-	m.answers.Store(quiet(cache, config))
+	e = m.newEngine(cache, port)
+	m.answers.Store(quiet(cache, e.config))
 	defer m.answers.Store(nil)
 	var wg sync.WaitGroup
 	for _, h := range m.hosts {
-		wg.Go(func() { m.tend(ctx, config, h) })
+		h.forget()
+		wg.Go(func() { m.tend(ctx, e, h) })
 	}
 	wg.Wait()
 	return nil
@@ -66,25 +70,29 @@ func quiet(cache *certmagic.Cache, config *certmagic.Config) *certmagic.Config {
 }
 
 // tend keeps one host's certificate until ctx ends.
-func (m *Manager) tend(ctx context.Context, config *certmagic.Config, h *host) {
-	for {
-		timer := time.NewTimer(m.step(ctx, config, h))
+func (m *Manager) tend(ctx context.Context, e engine, h *host) {
+	slow, wait := patient(ctx)
+	defer wait()
+	for ctx.Err() == nil {
+		timer := time.NewTimer(m.step(slow, e, h))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return
 		case <-timer.C:
 		}
 	}
 }
 
 // step makes an attempt if one is due, and returns how long to wait for the next.
-func (m *Manager) step(ctx context.Context, config *certmagic.Config, h *host) time.Duration {
+func (m *Manager) step(ctx context.Context, e engine, h *host) time.Duration {
+	if due(h) > 0 {
+		m.advise(ctx, e, h)
+	}
 	if wait := due(h); wait > 0 {
 		return min(wait, maxSleep)
 	}
 	before := h.cert.Load()
-	err := m.attempt(ctx, config, h)
+	err := m.attempt(ctx, e.config, h)
 	if ctx.Err() != nil {
 		return 0
 	}
@@ -99,7 +107,7 @@ func (m *Manager) step(ctx context.Context, config *certmagic.Config, h *host) t
 	if now := h.cert.Load(); now != before {
 		m.log.Info().Str("host", h.name).Time("not_after", now.Leaf.NotAfter).Msg("a new certificate is served")
 	}
-	return min(max(due(h), firstPause), maxSleep)
+	return 0
 }
 
 // due is how long the certificate of h needs no renewal; not positive when it
@@ -109,7 +117,7 @@ func due(h *host) time.Duration {
 	if c == nil {
 		return 0
 	}
-	return time.Until(renewAt(c))
+	return time.Until(h.renewAt(c))
 }
 
 // attempt obtains or renews the certificate of h once. What the storage has by
@@ -125,7 +133,9 @@ func (m *Manager) attempt(ctx context.Context, config *certmagic.Config, h *host
 	case stored && due(h) > 0:
 		return nil
 	case stored || unusable:
-		err = config.RenewCertSync(ctx, h.name, unusable)
+		// Only force renews what certmagic's own calendar keeps, or cannot read.
+		force := unusable || time.Now().Before(renewAt(h.cert.Load()))
+		err = config.RenewCertSync(ctx, h.name, force)
 	default:
 		err = config.ObtainCertSync(ctx, h.name)
 	}

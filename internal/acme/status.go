@@ -29,7 +29,7 @@ func (m *Manager) Status() []Status {
 	for _, h := range m.hosts {
 		s := Status{Host: h.name}
 		if c := h.cert.Load(); c != nil {
-			s.NotBefore, s.NotAfter, s.RenewAt = c.Leaf.NotBefore, c.Leaf.NotAfter, renewAt(c)
+			s.NotBefore, s.NotAfter, s.RenewAt = c.Leaf.NotBefore, c.Leaf.NotAfter, h.renewAt(c)
 		}
 		h.mu.Lock()
 		s.Err, s.Failures = h.err, h.failed
