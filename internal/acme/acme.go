@@ -61,14 +61,18 @@ type Config struct {
 
 // Manager keeps the certificates of the hosts of a [Config].
 type Manager struct {
-	hosts    []*host // in the order of the configuration
-	log      zerolog.Logger
-	store    *store
-	template certmagic.ACMEIssuer
-	key      string // of the authority in the storage
-	eab      string // the MAC key, to keep it out of logs
-	running  atomic.Bool
-	answers  atomic.Pointer[certmagic.Config] // of pending checks, while Run runs
+	hosts     []*host // in the order of the configuration
+	log       zerolog.Logger
+	store     *store
+	directory string
+	key       string // of the authority in the storage
+	running   atomic.Bool
+	answers   atomic.Pointer[certmagic.Config] // of pending checks, while Run runs
+
+	// Behind functions, since fmt prints what a struct holds, and these know
+	// the MAC key.
+	template func() certmagic.ACMEIssuer
+	secret   func(string) bool
 }
 
 // host is one name and its certificate.
@@ -86,31 +90,16 @@ type host struct {
 // [Manager.TLSConfig] serves it from the first handshake on. The error joins
 // all faults, each with what to do.
 func New(c Config) (*Manager, error) {
-	checked, err := check(c)
+	files, err := check(c)
 	if err != nil {
 		return nil, fmt.Errorf("checking acme: %w", err)
 	}
-	directory := c.Directory
-	if directory == "" {
-		directory = certmagic.LetsEncryptProductionCA
+	m := &Manager{log: c.Log, store: newStore(c.Storage), directory: c.Directory, secret: contains(files.mac)}
+	if m.directory == "" {
+		m.directory = certmagic.LetsEncryptProductionCA
 	}
-	m := &Manager{
-		log:   c.Log,
-		store: newStore(c.Storage),
-		eab:   checked.mac,
-		template: certmagic.ACMEIssuer{
-			CA:                   directory,
-			Email:                c.Email,
-			Agreed:               true,
-			TrustedRoots:         checked.roots,
-			DisableHTTPChallenge: true,
-			HTTPProxy:            closing,
-		},
-	}
-	if c.EABKeyID != "" {
-		m.template.ExternalAccount = &acme.EAB{KeyID: c.EABKeyID, MACKey: checked.mac}
-	}
-	m.key = certmagic.NewACMEIssuer(new(certmagic.Config), m.template).IssuerKey()
+	m.template = func() certmagic.ACMEIssuer { return template(c, files, m.directory) }
+	m.key = certmagic.NewACMEIssuer(new(certmagic.Config), m.template()).IssuerKey()
 	for _, name := range c.Hosts {
 		h := &host{name: name}
 		m.hosts = append(m.hosts, h)
@@ -120,6 +109,21 @@ func New(c Config) (*Manager, error) {
 		}
 	}
 	return m, nil
+}
+
+func template(c Config, files checked, directory string) certmagic.ACMEIssuer {
+	issuer := certmagic.ACMEIssuer{
+		CA:                   directory,
+		Email:                c.Email,
+		Agreed:               true,
+		TrustedRoots:         files.roots,
+		DisableHTTPChallenge: true,
+		HTTPProxy:            closing,
+	}
+	if c.EABKeyID != "" {
+		issuer.ExternalAccount = &acme.EAB{KeyID: c.EABKeyID, MACKey: files.mac}
+	}
+	return issuer
 }
 
 // closing makes each request to the authority close its connection. certmagic

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/caddyserver/certmagic"
 )
@@ -169,6 +170,9 @@ func checkStorage(path string) error {
 	}
 	if !info.IsDir() {
 		return fmt.Errorf("opening storage: %s is no directory", path)
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok && s.Uid != 0 && int(s.Uid) != os.Geteuid() {
+		return fmt.Errorf("opening storage: %s belongs to the user %d, who could replace the keys; chown it to the user that zproxy runs as", path, s.Uid)
 	}
 	if info.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf("opening storage: %s may be written to by its group or by others (mode %04o); chmod 0700 it", path, info.Mode().Perm())

@@ -1,6 +1,7 @@
 package acme_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,6 +80,30 @@ func TestFaultsOfTheConfigurationAreNamed(t *testing.T) {
 				t.Errorf("the error shows a file's text: %v", err)
 			}
 		})
+	}
+}
+
+func TestAStorageOfAnotherUserIsRefused(t *testing.T) {
+	c := acme.Config{Hosts: []string{host}, Storage: filepath.Join(t.TempDir(), "acme")}
+	check(t, os.Mkdir(c.Storage, 0o700))
+	if err := os.Chown(c.Storage, 12345, -1); err != nil {
+		t.Skipf("only root can make one: %v", err)
+	}
+	if _, err := acme.New(c); err == nil || !strings.Contains(err.Error(), "belongs to the user 12345") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheManagerPrintsNoKey(t *testing.T) {
+	const mac = "c2VjcmV0LWNhbmFyeS1jYW5hcnk"
+	m := mustNew(t, acme.Config{
+		Hosts: []string{host}, Storage: filepath.Join(t.TempDir(), "acme"),
+		EABKeyID: "kid", EABKeyFile: write(t, "mac", mac+"\n"),
+	})
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
+		if s := fmt.Sprintf(verb, m); strings.Contains(s, mac) || strings.Contains(s, fmt.Sprintf("%x", mac)) {
+			t.Errorf("%s shows the key: %s", verb, s)
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ type engine struct {
 // cache holds nothing: its maintenance would renew at its own pace, minutes
 // apart after a failure.
 func (m *Manager) newEngine(cache *certmagic.Cache, port int) engine {
-	logger := bridge(m.log, m.eab)
+	logger := bridge(m.log, m.secret)
 	config := certmagic.New(cache, certmagic.Config{
 		RenewalWindowRatio: renewalShare,
 		KeySource:          certmagic.StandardKeyGenerator{KeyType: certmagic.P256},
@@ -53,7 +53,7 @@ func (m *Manager) newEngine(cache *certmagic.Cache, port int) engine {
 		OCSP:               certmagic.OCSPConfig{DisableStapling: true},
 		Logger:             logger,
 	})
-	template := m.template
+	template := m.template()
 	template.ListenHost, template.AltTLSALPNPort = loopback, port
 	template.Logger = logger
 	acme := certmagic.NewACMEIssuer(config, template)

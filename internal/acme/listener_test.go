@@ -121,8 +121,8 @@ func (e *edge) get(roots *x509.CertPool, name string) ([]*x509.Certificate, erro
 		return nil, err
 	}
 	defer r.Body.Close()
-	if body, err := io.ReadAll(r.Body); err != nil || string(body) != "caller.example" {
-		return nil, fmt.Errorf("the answer is %q, %v", body, err)
+	if body, err := io.ReadAll(r.Body); err != nil || string(body) != "caller.example" || r.ProtoMajor != 2 {
+		return nil, fmt.Errorf("the answer is %s %q, %v", r.Proto, body, err)
 	}
 	return r.TLS.PeerCertificates, nil
 }

@@ -11,9 +11,16 @@ import (
 // maxText bounds a field: errors repeat what a server sent.
 const maxText = 1 << 10
 
-// bridge makes a zap logger, which certmagic wants, that writes to log.
-func bridge(log zerolog.Logger, hidden string) *zap.Logger {
-	return zap.New(&core{log: log, hidden: hidden})
+// bridge makes a zap logger, which certmagic wants, that writes to log; no text
+// for which secret holds.
+func bridge(log zerolog.Logger, secret func(string) bool) *zap.Logger {
+	return zap.New(&core{log: log, secret: secret})
+}
+
+// contains holds a secret behind a function, since fmt prints the strings in a
+// struct whatever their type says.
+func contains(secret string) func(string) bool {
+	return func(s string) bool { return secret != "" && strings.Contains(s, secret) }
 }
 
 // core is a [zapcore.Core] over zerolog. Of fields it writes texts, numbers,
@@ -21,7 +28,7 @@ func bridge(log zerolog.Logger, hidden string) *zap.Logger {
 // messages with nonces and tokens in them.
 type core struct {
 	log    zerolog.Logger
-	hidden string // a secret that no text may contain
+	secret func(string) bool
 	fields []zapcore.Field
 }
 
@@ -30,7 +37,7 @@ func (c *core) Enabled(l zapcore.Level) bool { return level(l) >= c.log.GetLevel
 
 // With implements [zapcore.Core].
 func (c *core) With(fields []zapcore.Field) zapcore.Core {
-	return &core{log: c.log, hidden: c.hidden, fields: append(c.fields[:len(c.fields):len(c.fields)], fields...)}
+	return &core{log: c.log, secret: c.secret, fields: append(c.fields[:len(c.fields):len(c.fields)], fields...)}
 }
 
 // Check implements [zapcore.Core].
@@ -45,7 +52,7 @@ func (c *core) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.Ch
 func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	event := c.log.WithLevel(level(e.Level))
 	if e.LoggerName != "" {
-		event.Str("certmagic", e.LoggerName)
+		event.Str("certmagic", strings.TrimPrefix(e.LoggerName, "."))
 	}
 	for _, list := range [][]zapcore.Field{c.fields, fields} {
 		for _, f := range list {
@@ -108,7 +115,7 @@ func (c *core) texts(list []any) []string {
 
 // clean hides a text with a secret, whole, and cuts a long one.
 func (c *core) clean(s string) string {
-	if c.hidden != "" && strings.Contains(s, c.hidden) || strings.Contains(s, "PRIVATE KEY") {
+	if c.secret(s) || strings.Contains(s, "PRIVATE KEY") {
 		return "[redacted]"
 	}
 	if len(s) > maxText {

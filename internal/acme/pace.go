@@ -21,11 +21,15 @@ const (
 )
 
 // pause doubles with each failure in a row, a quarter more or less at random so
-// that instances that failed together do not return together.
-func pause(failures int, refused bool) time.Duration {
+// that instances that failed together do not return together. A certificate
+// that ends soon is not waited for longer than an eighth of what it has left.
+func pause(failures int, refused bool, left time.Duration) time.Duration {
 	first, limit := firstPause, maxPause
 	if refused {
 		first, limit = firstRefusalPause, maxRefusalPause
+	}
+	if left > 0 {
+		limit = min(limit, max(left/8, maxPause))
 	}
 	d := limit
 	if failures < 10 {

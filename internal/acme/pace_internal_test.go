@@ -14,14 +14,20 @@ import (
 func TestPausesGrowToTheirLimits(t *testing.T) {
 	for range 200 {
 		for failures := range 100 {
-			if d := pause(failures, false); d < 750*time.Millisecond || d > 20*time.Second {
+			if d := pause(failures, false, 0); d < 750*time.Millisecond || d > 20*time.Second {
 				t.Fatalf("after %d failures: %v", failures, d)
 			}
-			if d := pause(failures, true); d < 45*time.Second || d > 15*time.Minute {
+			if d := pause(failures, true, 0); d < 45*time.Second || d > 15*time.Minute {
 				t.Fatalf("after %d refusals: %v", failures, d)
 			}
+			if d := pause(failures, true, 8*time.Minute); d > 75*time.Second {
+				t.Fatalf("after %d refusals, 8 minutes before the end: %v", failures, d)
+			}
+			if d := pause(failures, true, time.Second); d < 12*time.Second || d > 20*time.Second {
+				t.Fatalf("after %d refusals, a second before the end: %v", failures, d)
+			}
 		}
-		if d := pause(1, false); d > 1250*time.Millisecond {
+		if d := pause(1, false, time.Hour); d > 1250*time.Millisecond {
 			t.Fatalf("after the first failure: %v", d)
 		}
 	}

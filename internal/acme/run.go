@@ -19,6 +19,8 @@ const (
 	maxSleep = time.Minute
 	// cacheInterval is between two looks of certmagic at its empty cache.
 	cacheInterval = time.Minute
+	// writeLimit is ample for the three files of a certificate.
+	writeLimit = time.Second
 )
 
 // Run obtains the certificates that are missing and renews those that have a
@@ -69,17 +71,22 @@ func quiet(cache *certmagic.Cache, config *certmagic.Config) *certmagic.Config {
 	return certmagic.New(cache, silent)
 }
 
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
 // tend keeps one host's certificate until ctx ends.
 func (m *Manager) tend(ctx context.Context, e engine, h *host) {
 	slow, wait := patient(ctx)
 	defer wait()
 	for ctx.Err() == nil {
-		timer := time.NewTimer(m.step(slow, e, h))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-		case <-timer.C:
-		}
+		sleep(ctx, m.step(slow, e, h))
 	}
 }
 
@@ -98,7 +105,7 @@ func (m *Manager) step(ctx context.Context, e engine, h *host) time.Duration {
 	}
 	if err != nil {
 		failures := h.fail(err)
-		wait := pause(failures, refused(err))
+		wait := pause(failures, refused(err), left(h))
 		m.log.Error().Err(err).Str("host", h.name).Int("failures", failures).Dur("retry_in", wait).
 			Msg("the certificate could not be obtained")
 		return wait
@@ -108,6 +115,15 @@ func (m *Manager) step(ctx context.Context, e engine, h *host) time.Duration {
 		m.log.Info().Str("host", h.name).Time("not_after", now.Leaf.NotAfter).Msg("a new certificate is served")
 	}
 	return 0
+}
+
+// left is how long the certificate of h is valid; not positive without one.
+func left(h *host) time.Duration {
+	c := h.cert.Load()
+	if c == nil {
+		return 0
+	}
+	return time.Until(c.Leaf.NotAfter)
 }
 
 // due is how long the certificate of h needs no renewal; not positive when it
@@ -127,6 +143,11 @@ func (m *Manager) attempt(ctx context.Context, config *certmagic.Config, h *host
 	defer cancel()
 	stored, err := m.load(h)
 	unusable := errors.Is(err, errUnusable)
+	if unusable { // or half written by another process, at this moment
+		sleep(ctx, writeLimit)
+		stored, err = m.load(h)
+		unusable = errors.Is(err, errUnusable)
+	}
 	switch {
 	case err != nil && !unusable:
 		return err
@@ -140,13 +161,13 @@ func (m *Manager) attempt(ctx context.Context, config *certmagic.Config, h *host
 		err = config.ObtainCertSync(ctx, h.name)
 	}
 	if err != nil {
-		return fmt.Errorf("asking %s: %w", m.template.CA, err)
+		return fmt.Errorf("asking %s: %w", m.directory, err)
 	}
 	if _, err := m.load(h); err != nil {
 		return err
 	}
 	if due(h) <= 0 {
-		return fmt.Errorf("asking %s: the new certificate of %s is due for renewal already; compare the clocks", m.template.CA, h.name)
+		return fmt.Errorf("asking %s: the new certificate of %s is due for renewal already; compare the clocks", m.directory, h.name)
 	}
 	return nil
 }
