@@ -13,6 +13,7 @@ import (
 	"github.com/zproxy/zproxy/authn"
 	"github.com/zproxy/zproxy/authn/serviceuser"
 	"github.com/zproxy/zproxy/internal/audit"
+	"github.com/zproxy/zproxy/internal/ownuser"
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/operation"
 )
@@ -29,6 +30,7 @@ type exchange struct {
 	resolved operation.Resolved
 	identity authn.Identity
 	decision policy.Decision
+	own      ownuser.Known // whom the request may not be aimed at
 
 	user    ServiceUser          // nil when the caller's own token is passed
 	auth    []string             // the value of Authorization upstream
@@ -81,7 +83,7 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 // newExchange begins a request: id, clock, and a record that says at least
 // where it came in and what was asked for.
 func (p *Proxy) newExchange(listener string, w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{Proxy: p, in: r, begin: p.clock()}
+	x := &exchange{Proxy: p, in: r, begin: p.clock(), own: p.own()}
 	x.w.ResponseWriter = w
 	path := ""
 	if strings.HasPrefix(r.RequestURI, "/") { // another form of target could carry userinfo

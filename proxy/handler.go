@@ -43,7 +43,9 @@ func (x *exchange) prepare(says authn.Authenticator) *refusal {
 		(*exchange).look,
 		(*exchange).decide,
 		(*exchange).organization,
+		(*exchange).ownUsers,
 		(*exchange).inspect,
+		(*exchange).signIn,
 		(*exchange).evidence,
 		(*exchange).limit,
 		(*exchange).token,
@@ -102,7 +104,7 @@ func (x *exchange) caller(says authn.Authenticator) *refusal {
 // decide asks the policy; what the target mentions is known already.
 func (x *exchange) decide() *refusal {
 	facts := policy.Facts{
-		OwnServiceUser: targetMentions(&x.resolved, x.ownIDs), Organization: x.in.Header.Get("X-Zitadel-Orgid"),
+		OwnServiceUser: targetMentions(&x.resolved, x.own.IDs), Organization: x.in.Header.Get("X-Zitadel-Orgid"),
 		Message: x.message, Variables: x.resolved.Variables, Now: x.begin,
 	}
 	x.decision = x.policy.Decide(x.identity.Caller, x.resolved.Operation, facts)

@@ -21,7 +21,7 @@ func (x *exchange) inspect() *refusal {
 		return nil
 	}
 	op, protocol := x.resolved.Operation, x.resolved.Protocol
-	guarded := (op.NamesUser || op.Changes) && len(x.ownIDs) > 0
+	guarded := (op.NamesUser || op.Changes) && len(x.own.IDs) > 0
 	switch {
 	case !guarded && x.isRead:
 		return nil
@@ -31,13 +31,13 @@ func (x *exchange) inspect() *refusal {
 		return nil
 	case op.Unlisted && protocol != operation.Connect:
 		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes, x.toHTTP2())
-		x.out = &guardedBody{inBody: x.body, ids: x.ownIDs, encoding: x.messageEncoding(), limit: x.inspectBytes}
+		x.out = &guardedBody{inBody: x.body, ids: x.own.IDs, encoding: x.messageEncoding(), limit: x.inspectBytes}
 		return nil
 	}
 	if r := x.readWhole(); r != nil {
 		return r
 	}
-	mentioned, err := bodyMentions(x.whole, x.bodyForm(), x.ownIDs, x.inspectBytes)
+	mentioned, err := bodyMentions(x.whole, x.bodyForm(), x.own.IDs, x.inspectBytes)
 	if err == nil && mentioned {
 		err = errOwnUser
 	}

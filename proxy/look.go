@@ -32,7 +32,6 @@ func (x *exchange) look() *refusal {
 		return x.bodyRefused(err)
 	}
 	x.decision = policy.Decision{Reason: policy.ReasonUnreadable, RuleIndex: -1, Detail: err.Error()}
-	x.record.Reason = string(x.decision.Reason)
 	return x.denied()
 }
 

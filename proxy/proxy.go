@@ -13,6 +13,7 @@ import (
 
 	"github.com/zproxy/zproxy/authn/serviceuser"
 	"github.com/zproxy/zproxy/internal/audit"
+	"github.com/zproxy/zproxy/internal/ownuser"
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/operation"
 )
@@ -25,6 +26,9 @@ type Config struct {
 	Policy *policy.Policy
 	// ServiceUsers by name; every `as` of Policy but "caller" must be here.
 	ServiceUsers map[string]ServiceUser
+	// OwnUsers tells whom no request may be aimed at; it is called once for each
+	// request. If nil, it is those whose UserID the ServiceUsers know.
+	OwnUsers func() ownuser.Known
 	// Upstream is where allowed requests go. Required.
 	Upstream *Upstream
 	// Audit takes the records. Required; an error of it refuses requests.
@@ -77,7 +81,7 @@ type Proxy struct {
 	catalogue  *operation.Catalogue
 	policy     *policy.Policy
 	users      map[string]ServiceUser
-	ownIDs     []string // user ids that no request may mention
+	own        func() ownuser.Known
 	zitadel    *Upstream
 	audit      Recorder
 	forward    HeaderPatterns
@@ -126,12 +130,10 @@ func New(c Config) (*Proxy, error) {
 		catalogue: c.Catalogue, policy: c.Policy, users: c.ServiceUsers, zitadel: c.Upstream, audit: c.Audit,
 		forward: c.ForwardHeaders, hints: c.Hints, log: c.Log, reverseLog: log.New(c.Log, "", 0), observe: c.Observe, clock: c.Clock, newID: c.NewID,
 		headerBytes: c.HeaderBytes, bodyBytes: c.BodyBytes, inspectBytes: c.InspectBytes,
-		limits: newLimiters(c.UpstreamLimit, c.RuleLimits),
+		own: c.OwnUsers, limits: newLimiters(c.UpstreamLimit, c.RuleLimits),
 	}
-	for _, u := range c.ServiceUsers {
-		if id := u.UserID(); id != "" {
-			p.ownIDs = append(p.ownIDs, id)
-		}
+	if p.own == nil {
+		p.own = named(c.ServiceUsers)
 	}
 	if p.clock == nil {
 		p.clock = time.Now
@@ -140,6 +142,17 @@ func New(c Config) (*Proxy, error) {
 		p.newID = rand.Text
 	}
 	return p, nil
+}
+
+// named is what the service users themselves know.
+func named(users map[string]ServiceUser) func() ownuser.Known {
+	known := ownuser.Known{Complete: true}
+	for _, u := range users {
+		if id := u.UserID(); id != "" {
+			known.IDs = append(known.IDs, id)
+		}
+	}
+	return func() ownuser.Known { return known }
 }
 
 // evidenceLost tells the operator that a record could not be written. Requests

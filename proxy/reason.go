@@ -22,6 +22,7 @@ const (
 	ReasonBodyRead         Reason = "body_read"            // the caller's body ended early
 	ReasonOrganization     Reason = "organization_header"  // x-zitadel-orgid given twice or not an id
 	ReasonNoUserToken      Reason = "no_user_token"        // the rule passes the caller's own token and there is none
+	ReasonOwnUsersUnknown  Reason = "own_users_unknown"    // whose a service user's token is has not been learned yet
 	ReasonEvidence         Reason = "evidence"             // the audit record cannot be written
 	ReasonLimit            Reason = "limit"                // the rule's or the upstream's rate is used up
 	ReasonTokenUnavailable Reason = "token_unavailable"    // no access token for the service user
@@ -116,7 +117,7 @@ func wireOf(r Reason) wire {
 		return wire{http.StatusRequestEntityTooLarge, codeResourceExhausted, malformed}
 	case ReasonLimit:
 		return wire{http.StatusTooManyRequests, codeResourceExhausted, denied}
-	case ReasonEvidence, ReasonTokenUnavailable, ReasonTokenRefused:
+	case ReasonEvidence, ReasonOwnUsersUnknown, ReasonTokenUnavailable, ReasonTokenRefused:
 		return wire{http.StatusServiceUnavailable, codeUnavailable, "proxy_internal_error"}
 	case ReasonUnreachable:
 		return wire{http.StatusBadGateway, codeUnavailable, "destination_unavailable"}

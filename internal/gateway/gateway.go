@@ -16,6 +16,7 @@ import (
 	"github.com/zproxy/zproxy/authn/serviceuser"
 	"github.com/zproxy/zproxy/internal/audit"
 	"github.com/zproxy/zproxy/internal/config"
+	"github.com/zproxy/zproxy/internal/ownuser"
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/operation"
 	"github.com/zproxy/zproxy/proxy"
@@ -46,6 +47,7 @@ type Gateway struct {
 	catalogue *operation.Catalogue
 	policy    *policy.Policy
 	sources   map[string]*serviceuser.Source
+	own       *ownuser.Users
 	upstream  *proxy.Upstream
 	audit     *audit.Log
 	proxy     *proxy.Proxy
@@ -84,6 +86,7 @@ func (g *Gateway) assemble(options Options) error {
 		return err
 	}
 	g.metrics.watch(g.sources)
+	g.own = ownUsers(g.cfg, g.sources, pool, g.log)
 	if g.audit, err = audit.Open(audit.Options{File: g.cfg.Audit.File, Clock: options.Clock}); err != nil {
 		return fmt.Errorf("opening audit log (audit.file): %w", err)
 	}
@@ -113,7 +116,7 @@ func (g *Gateway) makeProxy(options Options) error {
 	}
 	var err error
 	g.proxy, err = proxy.New(proxy.Config{
-		Catalogue: g.catalogue, Policy: g.policy, ServiceUsers: users, Upstream: g.upstream, Audit: g.audit,
+		Catalogue: g.catalogue, Policy: g.policy, ServiceUsers: users, OwnUsers: g.own.Known, Upstream: g.upstream, Audit: g.audit,
 		ForwardHeaders: proxy.NewHeaderPatterns(g.cfg.Upstream.ForwardHeaders),
 		HeaderBytes:    g.cfg.Limits.HeaderBytes, BodyBytes: g.cfg.Limits.BodyBytes, InspectBytes: g.cfg.Limits.InspectBody,
 		UpstreamLimit: (*proxy.Limit)(g.cfg.Upstream.Limit), RuleLimits: ruleLimits, Hints: g.cfg.Hints,
@@ -127,7 +130,7 @@ func (g *Gateway) makeProxy(options Options) error {
 // audit log. It returns nil after a clean end, and the first error otherwise.
 func (g *Gateway) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	failed := make(chan error, len(g.servers)+1+len(g.sources))
+	failed := make(chan error, len(g.servers)+2+len(g.sources))
 	running := 0
 	start := func(f func() error) {
 		running++
@@ -136,6 +139,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	for _, s := range g.sources {
 		start(func() error { return s.Run(background) })
 	}
+	start(func() error { return g.own.Run(background) })
 	g.firstTokens(ctx)
 	for _, s := range g.all() {
 		start(s.serve)

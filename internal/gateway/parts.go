@@ -13,6 +13,8 @@ import (
 
 	"github.com/zproxy/zproxy/authn/serviceuser"
 	"github.com/zproxy/zproxy/internal/config"
+	"github.com/zproxy/zproxy/internal/ownuser"
+	"github.com/zproxy/zproxy/internal/zitadel"
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/operation"
 	"github.com/zproxy/zproxy/proxy"
@@ -136,6 +138,27 @@ func newSource(cfg *config.Config, u config.ServiceUser, pool *x509.CertPool, lo
 		Transport: tokenTransport(cfg.Upstream.Issuer.Hostname(), pool),
 		Observe:   func(e serviceuser.Event) { logEvent(log, e) },
 	}, credential(u))
+}
+
+// ownUsers keeps track of whose the tokens of sources are. System users are no
+// users of the instance.
+func ownUsers(cfg *config.Config, sources map[string]*serviceuser.Source, pool *x509.CertPool, log zerolog.Logger) *ownuser.Users {
+	var fixed, replaceable []ownuser.Source
+	for _, u := range cfg.ServiceUsers {
+		switch {
+		case u.SystemUser != nil:
+		case u.PersonalAccessToken != nil:
+			replaceable = append(replaceable, sources[u.Name])
+		default:
+			fixed = append(fixed, sources[u.Name])
+		}
+	}
+	return ownuser.New(asker(cfg, pool), log, fixed, replaceable)
+}
+
+// asker asks ZITADEL on zproxy's own behalf.
+func asker(cfg *config.Config, pool *x509.CertPool) *zitadel.Client {
+	return zitadel.New(cfg.Upstream.Issuer, cfg.Upstream.Address, tokenTransport(cfg.Upstream.Issuer.Hostname(), pool))
 }
 
 // credential is the one kind that the configuration gives u.

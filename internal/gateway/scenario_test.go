@@ -208,7 +208,9 @@ func (u *rawUpstream) one(c net.Conn, answer string) {
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
 		return
 	}
-	u.seen <- readable(raw.String())
+	if r.UserAgent() != "zproxy" { // what zproxy asks on its own behalf is no part of a request's way
+		u.seen <- readable(raw.String())
+	}
 	_, _ = io.WriteString(c, answer)
 }
 

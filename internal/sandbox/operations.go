@@ -23,21 +23,24 @@ func operations() map[string]play {
 		auth     = "zitadel.auth.v1.AuthService/"
 	)
 	return map[string]play{
-		users + "GetUserByID":                           getUser,
-		users + "ListUsers":                             listUsers,
-		users + "CreateUser":                            createUser,
-		users + "DeleteUser":                            deleteUser,
-		users + "LockUser":                              lockUser,
-		users + "AddPersonalAccessToken":                addPAT,
-		orgs + "ListOrganizations":                      listOrganizations,
-		orgs + "AddOrganization":                        addOrganization,
-		projects + "ListProjects":                       listProjects,
-		projects + "CreateProject":                      createProject,
-		manage + "GetMyOrg":                             getMyOrg,
-		auth + "GetMyUser":                              getMyUser,
-		"zitadel.admin.v1.AdminService/GetDefaultOrg":   getMyOrg,
-		"zitadel.system.v1.SystemService/ListInstances": listInstances,
-		auth + "ListMyZitadelPermissions":               listMyPermissions,
+		users + "GetUserByID":                                  getUser,
+		users + "ListUsers":                                    listUsers,
+		users + "CreateUser":                                   createUser,
+		users + "DeleteUser":                                   deleteUser,
+		users + "LockUser":                                     lockUser,
+		users + "AddPersonalAccessToken":                       addPAT,
+		orgs + "ListOrganizations":                             listOrganizations,
+		orgs + "AddOrganization":                               addOrganization,
+		projects + "ListProjects":                              listProjects,
+		projects + "CreateProject":                             createProject,
+		manage + "GetMyOrg":                                    getMyOrg,
+		auth + "GetMyUser":                                     getMyUser,
+		"zitadel.admin.v1.AdminService/GetDefaultOrg":          getMyOrg,
+		"zitadel.system.v1.SystemService/ListInstances":        listInstances,
+		auth + "ListMyZitadelPermissions":                      listMyPermissions,
+		auth + "ListMyMemberships":                             listMyMemberships,
+		auth + "ListMyUserGrants":                              listMyUserGrants,
+		"zitadel.action.v2.ActionService/ListExecutionMethods": listMethods,
 		"zitadel.internal_permission.v2.InternalPermissionService/CreateAdministrator": createAdministrator,
 	}
 }
@@ -250,6 +253,12 @@ func getMyOrg(c *call, _ []byte) (any, *problem) {
 }
 
 func getMyUser(c *call, _ []byte) (any, *problem) {
+	c.mu.Lock()
+	fail := c.failSelf
+	c.mu.Unlock()
+	if fail {
+		return nil, &problem{13, "", "Errors.Internal"}
+	}
 	if c.user == nil {
 		return nil, &problem{5, "QUERY-Dfbg2", "User could not be found"}
 	}

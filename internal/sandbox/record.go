@@ -16,6 +16,8 @@ type Request struct {
 	// User is the user id of the token, or a system user's name; "" where it was refused.
 	User         string
 	Organization string
+	// Message is the request message as the operation saw it, as JSON.
+	Message string
 }
 
 type noteKey struct{}
@@ -34,7 +36,7 @@ func (s *Sandbox) record(next http.Handler) http.Handler {
 }
 
 // note adds what became known of a request.
-func (s *Sandbox) note(r *http.Request, operation string, c *call) {
+func (s *Sandbox) note(r *http.Request, operation, message string, c *call) {
 	at, ok := r.Context().Value(noteKey{}).(int)
 	if !ok {
 		return
@@ -45,7 +47,7 @@ func (s *Sandbox) note(r *http.Request, operation string, c *call) {
 		return
 	}
 	seen := &s.requests[at]
-	seen.Operation = operation
+	seen.Operation, seen.Message = operation, message
 	if c == nil {
 		return
 	}
@@ -62,12 +64,26 @@ func (s *Sandbox) Requests() []Request {
 	return slices.Clone(s.requests)
 }
 
-// Last is the last request that performed an operation; the zero Request if none has.
+// Performed are the requests from the first one on that performed an operation
+// on a caller's behalf: not those by which a gateway asks about itself.
+func (s *Sandbox) Performed(first int) []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Request
+	for _, r := range s.requests[min(first, len(s.requests)):] {
+		if r.Operation != "" && r.Header.Get("User-Agent") != "zproxy" {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// Last is the last of them; the zero Request if there is none.
 func (s *Sandbox) Last() Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range slices.Backward(s.requests) {
-		if r.Operation != "" {
+		if r.Operation != "" && r.Header.Get("User-Agent") != "zproxy" {
 			return r
 		}
 	}

@@ -175,18 +175,18 @@ func (s *Sandbox) perform(r *http.Request, m protoreflect.MethodDescriptor, in p
 	if m.Name() == "Healthz" {
 		return out, nil
 	}
+	text, err := protojson.Marshal(in)
+	if err != nil {
+		return nil, &problem{13, "", err.Error()}
+	}
 	c, p := s.begin(name, r, rest)
-	s.note(r, name, c)
+	s.note(r, name, string(text), c)
 	if p != nil {
 		return nil, p
 	}
 	play := operations()[name]
 	if play == nil {
 		return out, nil
-	}
-	text, err := protojson.Marshal(in)
-	if err != nil {
-		return nil, &problem{13, "", err.Error()}
 	}
 	answer, p := play(c, text)
 	if p != nil {

@@ -41,6 +41,8 @@ type Sandbox struct {
 	state    state
 	faults   faults
 	requests []Request
+	methods  []string // besides those that are served
+	failSelf bool
 }
 
 // Start listens and serves until [Sandbox.Close].

@@ -25,6 +25,7 @@ type user struct {
 	locked                bool
 	keys                  map[string]*rsa.PublicKey
 	secret                string
+	authorizations        []string
 }
 
 // state is what the instance knows.

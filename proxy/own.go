@@ -1,0 +1,71 @@
+package proxy
+
+import (
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/zproxy/zproxy/policy"
+	"github.com/zproxy/zproxy/policy/operation"
+)
+
+// ownUsers refuses changes of users while it is not known whose all the service
+// users' tokens are: one of them could be the target.
+func (x *exchange) ownUsers() *refusal {
+	op := x.resolved.Operation
+	if x.own.Complete || !op.Changes || !op.NamesUser && x.resolved.Protocol != operation.SCIM {
+		return nil
+	}
+	r := refuse(ReasonOwnUsersUnknown, "zproxy has not learned from ZITADEL yet which users its own are, and refuses "+
+		string(op.Name)+", which could be aimed at one; try again")
+	r.retryAfter = 1
+	return r
+}
+
+// signIn refuses sessions for zproxy's own users by their login names: names
+// may be parts of other texts, so that a mention is not enough and the message
+// has to be read. A session's token would act as the user.
+func (x *exchange) signIn() *refusal {
+	if len(x.own.LoginNames) == 0 || !signsIn(x.resolved.Operation.Name) {
+		return nil
+	}
+	if r := x.readWhole(); r != nil {
+		return r
+	}
+	if x.message == nil {
+		var err error
+		if x.message, err = x.readMessage(); err != nil {
+			x.decision = policy.Decision{Reason: policy.ReasonUnreadable, Rule: x.decision.Rule, RuleIndex: -1, Detail: err.Error()}
+			return x.denied()
+		}
+	}
+	if !namesLogin(x.message, x.own.LoginNames) {
+		return nil
+	}
+	return x.bodyRefused(errOwnUser)
+}
+
+// signsIn tells the operations that act on a user whom they know by login name.
+func signsIn(name operation.Name) bool {
+	service, method, _ := strings.Cut(string(name), "/")
+	return (service == "zitadel.session.v2.SessionService" || service == "zitadel.session.v2beta.SessionService") &&
+		(method == "CreateSession" || method == "SetSession")
+}
+
+// namesLogin looks for a field login_name, however deep, that is one of names in any case.
+func namesLogin(m protoreflect.Message, names []string) bool {
+	found := false
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.IsList() || f.IsMap():
+		case f.Message() != nil:
+			found = namesLogin(v.Message(), names)
+		case f.Name() == "login_name":
+			for _, name := range names {
+				found = found || strings.EqualFold(name, v.String())
+			}
+		}
+		return !found
+	})
+	return found
+}
