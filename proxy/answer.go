@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/zproxy/zproxy/policy/operation"
@@ -14,9 +15,12 @@ import (
 
 var (
 	errTokenRefused = errors.New("zitadel refused the service user's token")
+	errSystemToken  = errors.New("the System API takes tokens of system users only")
 	errRedirect     = errors.New("zitadel answered with a redirect")
 	errSwitching    = errors.New("zitadel wants to switch protocols")
 )
+
+const systemAPI = "zitadel.system.v1.SystemService/"
 
 // freshTokenWait bounds how long a refused request waits for the next token.
 const freshTokenWait = 5 * time.Second
@@ -79,6 +83,11 @@ func (b *unreadBody) Read(p []byte) (int, error) {
 // ZITADEL checks the token before it does anything.
 func (x *exchange) sendAgain(out *http.Request, refused *http.Response) (*http.Response, error) {
 	_ = refused.Body.Close()
+	if strings.HasPrefix(string(x.resolved.Operation.Name), systemAPI) && !x.user.SystemUser() {
+		// The System API takes the tokens of system users only. The token is good
+		// for everything else, and other callers need it.
+		return nil, errSystemToken
+	}
 	x.user.Discard(x.held)
 	if x.body != nil {
 		return nil, errTokenRefused
@@ -219,6 +228,8 @@ func (x *exchange) failure(err error) *refusal {
 			"; ask zproxy's operator whether it is locked, removed or of another instance")
 		r.retryAfter = 1
 		return r
+	case errors.Is(err, errSystemToken):
+		return refuse(ReasonTokenRefused, err.Error()+", and service user "+x.decision.As+" is none; ask zproxy's operator to name one in rule "+x.decision.Rule)
 	case errors.Is(err, errRedirect), errors.Is(err, errSwitching):
 		return refuse(ReasonUpstreamAnswer, err.Error()+", which is never relayed")
 	case x.pastDeadline(), errors.As(err, &timeout) && timeout.Timeout():

@@ -67,6 +67,8 @@ type ServiceUser interface {
 	Next(ctx context.Context, t *serviceuser.Token) (*serviceuser.Token, error)
 	// UserID is the service user's id in ZITADEL, "" when nothing tells it; it never changes.
 	UserID() string
+	// SystemUser tells whether it is a user of the System API.
+	SystemUser() bool
 }
 
 // Recorder writes audit records; see [audit.Log].

@@ -205,6 +205,8 @@ func (u *staticUser) Next(context.Context, *serviceuser.Token) (*serviceuser.Tok
 
 func (u *staticUser) UserID() string { return ownID }
 
+func (u *staticUser) SystemUser() bool { return false }
+
 // lockedBuffer takes audit lines while a test reads them.
 type lockedBuffer struct {
 	mu   sync.Mutex

@@ -219,5 +219,8 @@ func (s *Source) Next(ctx context.Context, after *Token) (*Token, error) {
 // key file of another user does not replace one in use.
 func (s *Source) UserID() string { return s.userID }
 
+// SystemUser tells whether it is a user of the System API, which takes nobody else's token.
+func (s *Source) SystemUser() bool { return s.credential.kind == "system_user" }
+
 // Name is the service user's name in the configuration.
 func (s *Source) Name() string { return s.name }
