@@ -14,6 +14,7 @@ import (
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/operation"
 	"github.com/zproxy/zproxy/proxy"
+	"github.com/zproxy/zproxy/proxy/limit"
 )
 
 // seen keeps what arrived upstream and answers with a function.
@@ -208,7 +209,7 @@ func TestOrganizationHeaderPassesOnlyWhereTheRuleSaysSo(t *testing.T) {
 func TestRateLimitTellsWhenToTryAgain(t *testing.T) {
 	up := new(seen)
 	g := newGateway(t, up, options{config: func(c *proxy.Config) {
-		c.RuleLimits = map[string]proxy.Limit{"everything-tested": {Rate: 0.5, Burst: 1}}
+		c.RuleLimits = map[string]limit.Limit{"everything-tested": {Rate: 0.5, Burst: 1}}
 	}})
 	for i, want := range []int{200, 429} {
 		res, err := client(t, 1).Get(g.url + "/v2/users/1")

@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 
 	"github.com/zproxy/zproxy/authn"
 	"github.com/zproxy/zproxy/internal/audit"
@@ -189,8 +191,20 @@ func (x *exchange) evidence() *refusal {
 	return nil
 }
 
+// limit takes the request out of the rule's rate and the caller's share of the upstream's.
 func (x *exchange) limit() *refusal {
-	return x.limits.take(x.decision.Rule, x.record.Caller, x.clock())
+	no, ok := x.limits.Take(x.decision.Rule, x.record.Caller, x.clock())
+	if ok {
+		return nil
+	}
+	what := "rule " + no.Rule + " allows " + x.record.Caller
+	if no.Rule == "" {
+		what = "callers share what the upstream may be asked, and " + x.record.Caller + " is beyond its part of"
+	}
+	r := refuse(ReasonLimit, what+" "+strconv.FormatFloat(no.Limit.Rate, 'g', 4, 64)+
+		" requests a second and "+strconv.Itoa(no.Limit.Burst)+" at once; send fewer, or raise the limit")
+	r.retryAfter = max(1, int(math.Ceil(no.Wait.Seconds())))
+	return r
 }
 
 // token takes the service user's current token from memory, or the caller's own.

@@ -16,6 +16,7 @@ import (
 	"github.com/zproxy/zproxy/internal/ownuser"
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/operation"
+	"github.com/zproxy/zproxy/proxy/limit"
 )
 
 // Config is what a [Proxy] is built from: collaborators, not paths.
@@ -40,10 +41,11 @@ type Config struct {
 	HeaderBytes  int
 	BodyBytes    int64
 	InspectBytes int64
-	// UpstreamLimit bounds what the upstream is asked, in requests. If nil, nothing does.
-	UpstreamLimit *Limit
+	// UpstreamLimit bounds what the upstream is asked, in requests, and is shared
+	// fairly among callers. If nil, nothing does.
+	UpstreamLimit *limit.Limit
 	// RuleLimits bound each caller of a rule, by the rule's name.
-	RuleLimits map[string]Limit
+	RuleLimits map[string]limit.Limit
 	// Hints adds to a refusal the lines that would allow it.
 	Hints bool
 	// Log tells the operator of what no caller sees. The zero Logger says nothing.
@@ -87,7 +89,7 @@ type Proxy struct {
 	zitadel    *Upstream
 	audit      Recorder
 	forward    HeaderPatterns
-	limits     *limiters
+	limits     *limit.Limits
 	hints      bool
 	log        zerolog.Logger
 	reverseLog *log.Logger
@@ -132,7 +134,7 @@ func New(c Config) (*Proxy, error) {
 		catalogue: c.Catalogue, policy: c.Policy, users: c.ServiceUsers, zitadel: c.Upstream, audit: c.Audit,
 		forward: c.ForwardHeaders, hints: c.Hints, log: c.Log, reverseLog: log.New(c.Log, "", 0), observe: c.Observe, clock: c.Clock, newID: c.NewID,
 		headerBytes: c.HeaderBytes, bodyBytes: c.BodyBytes, inspectBytes: c.InspectBytes,
-		own: c.OwnUsers, limits: newLimiters(c.UpstreamLimit, c.RuleLimits),
+		own: c.OwnUsers, limits: limit.New(c.UpstreamLimit, c.RuleLimits),
 	}
 	if p.own == nil {
 		p.own = named(c.ServiceUsers)

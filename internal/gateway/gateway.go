@@ -20,6 +20,7 @@ import (
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/operation"
 	"github.com/zproxy/zproxy/proxy"
+	"github.com/zproxy/zproxy/proxy/limit"
 )
 
 // Options are what a configuration file does not say.
@@ -108,10 +109,10 @@ func (g *Gateway) makeProxy(options Options) error {
 	for name, s := range g.sources {
 		users[name] = s
 	}
-	ruleLimits := make(map[string]proxy.Limit)
+	ruleLimits := make(map[string]limit.Limit)
 	for _, r := range g.cfg.Rules {
 		if r.Limit != nil {
-			ruleLimits[r.Name] = proxy.Limit(*r.Limit)
+			ruleLimits[r.Name] = limit.Limit(*r.Limit)
 		}
 	}
 	var err error
@@ -119,7 +120,7 @@ func (g *Gateway) makeProxy(options Options) error {
 		Catalogue: g.catalogue, Policy: g.policy, ServiceUsers: users, OwnUsers: g.own.Known, Upstream: g.upstream, Audit: g.audit,
 		ForwardHeaders: proxy.NewHeaderPatterns(g.cfg.Upstream.ForwardHeaders),
 		HeaderBytes:    g.cfg.Limits.HeaderBytes, BodyBytes: g.cfg.Limits.BodyBytes, InspectBytes: g.cfg.Limits.InspectBody,
-		UpstreamLimit: (*proxy.Limit)(g.cfg.Upstream.Limit), RuleLimits: ruleLimits, Hints: g.cfg.Hints,
+		UpstreamLimit: (*limit.Limit)(g.cfg.Upstream.Limit), RuleLimits: ruleLimits, Hints: g.cfg.Hints,
 		Log: g.log, Observe: g.metrics.observe, Clock: options.Clock, NewID: options.NewID,
 	})
 	return err
