@@ -1,0 +1,120 @@
+package clientcert
+
+import (
+	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/big"
+)
+
+// crl is a list that was read and not yet believed: only a chain shows whose
+// key must have signed it.
+type crl struct {
+	list    *x509.RevocationList // without its entries
+	revoked map[string]struct{}
+}
+
+func (c *crl) lists(serial *big.Int) bool {
+	_, found := c.revoked[serial.Text(62)]
+	return found
+}
+
+// parseCRLs reads the content of a CRL file.
+func parseCRLs(data []byte) ([]*crl, error) {
+	blocks := [][]byte{data}
+	if data[0] != 0x30 { // a DER SEQUENCE
+		var err error
+		if blocks, err = splitPEM(data, "X509 CRL"); err != nil {
+			return nil, err
+		}
+	}
+	var all []*crl
+	for i, der := range blocks {
+		c, err := parseCRL(der)
+		if err != nil {
+			return nil, fmt.Errorf("list %d: %w", i+1, err)
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+func parseCRL(der []byte) (*crl, error) {
+	list, err := x509.ParseRevocationList(der)
+	if err != nil {
+		return nil, fmt.Errorf("%w; write the file anew", err)
+	}
+	switch {
+	case len(list.Raw) != len(der):
+		return nil, errors.New("bytes follow the list; write the file anew")
+	case list.NextUpdate.IsZero():
+		return nil, errors.New("it has no nextUpdate, so it never ends and may be older than any revocation; have the CA issue it with one (RFC 5280 section 5.1.2.5)")
+	case !list.NextUpdate.After(list.ThisUpdate):
+		return nil, errors.New("it ends before it begins; have the CA issue it anew")
+	case weakSignature(list.SignatureAlgorithm):
+		return nil, fmt.Errorf("it is signed with %s; have the CA sign it with SHA-256 or better, or with Ed25519", list.SignatureAlgorithm)
+	}
+	if err := checkScope(list.Extensions); err != nil {
+		return nil, err
+	}
+	c := &crl{revoked: make(map[string]struct{}, len(list.RevokedCertificateEntries))}
+	for _, entry := range list.RevokedCertificateEntries {
+		if err := checkEntry(entry); err != nil {
+			return nil, fmt.Errorf("entry %.42s: %w", entry.SerialNumber.Text(16), err)
+		}
+		c.revoked[entry.SerialNumber.Text(62)] = struct{}{}
+	}
+	c.list = &x509.RevocationList{
+		RawTBSRevocationList: list.RawTBSRevocationList, RawIssuer: bytes.Clone(list.RawIssuer), Issuer: list.Issuer,
+		Signature: list.Signature, SignatureAlgorithm: list.SignatureAlgorithm,
+		ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate,
+	}
+	return c, nil
+}
+
+// The extensions that change what a list or an entry means (RFC 5280 section 5).
+var (
+	oidIssuingDistributionPoint = asn1.ObjectIdentifier{2, 5, 29, 28}
+	oidDelta                    = asn1.ObjectIdentifier{2, 5, 29, 27}
+	oidAuthorityKey             = asn1.ObjectIdentifier{2, 5, 29, 35}
+	oidNumber                   = asn1.ObjectIdentifier{2, 5, 29, 20}
+	oidCertificateIssuer        = asn1.ObjectIdentifier{2, 5, 29, 29}
+	oidReason                   = asn1.ObjectIdentifier{2, 5, 29, 21}
+)
+
+// checkScope refuses a list that is not the whole list of its issuer, for a
+// certificate that is not on it would pass.
+func checkScope(extensions []pkix.Extension) error {
+	for _, e := range extensions {
+		switch {
+		case e.Id.Equal(oidDelta):
+			return errors.New("it is a delta CRL, which has only what changed; fetch the full one")
+		case e.Id.Equal(oidIssuingDistributionPoint):
+			return errors.New("it is an indirect or partial CRL (it has an issuing distribution point); fetch the CA's full one")
+		case e.Critical && !e.Id.Equal(oidAuthorityKey) && !e.Id.Equal(oidNumber):
+			return fmt.Errorf("its critical extension %s is not understood; have the CA issue it without", e.Id)
+		}
+	}
+	return nil
+}
+
+// removeFromCRL is a reason that only delta CRLs may have.
+const removeFromCRL = 8
+
+func checkEntry(entry x509.RevocationListEntry) error {
+	if entry.ReasonCode == removeFromCRL {
+		return errors.New("its reason is that of delta CRLs, removeFromCRL; fetch the CA's full CRL")
+	}
+	for _, e := range entry.Extensions {
+		switch {
+		case e.Id.Equal(oidCertificateIssuer):
+			return errors.New("it names another issuer, as in an indirect CRL; fetch the CA's own one")
+		case e.Critical && !e.Id.Equal(oidReason):
+			return fmt.Errorf("its critical extension %s is not understood; have the CA issue the list without", e.Id)
+		}
+	}
+	return nil
+}
