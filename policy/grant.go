@@ -77,3 +77,48 @@ func (g Grant) Within(wider Grant) bool {
 	return len(g.Organizations) > 0 && len(wider.Organizations) > 0 &&
 		!slices.ContainsFunc(g.Organizations, func(id string) bool { return !slices.Contains(wider.Organizations, id) })
 }
+
+// Service is what rules have one service user do.
+type Service struct {
+	Operation *operation.Operation
+	Rules     []string // those that cover it, in file order
+	// Within are the organizations that every one of these rules keeps the
+	// request within; nil where one does not.
+	Within []string
+	// Bare tells that one of these rules asks nothing of the request.
+	Bare bool
+}
+
+// Services are what the rules have a service user do, in the order of the
+// catalogue. Shadow rules have nobody do anything.
+func (p *Policy) Services(as string) []Service {
+	if p == nil {
+		return nil
+	}
+	var all []Service
+	for _, op := range p.ops {
+		s, pinned := Service{Operation: op}, true
+		for i := range p.rules {
+			r := &p.rules[i]
+			if r.Shadow || r.As != as || !r.allows.has(op.Index) {
+				continue
+			}
+			s.Rules = append(s.Rules, r.Name)
+			s.Bare = s.Bare || r.guard == nil || len(r.guard.pins) == 0 && r.guard.conditions == nil
+			if r.guard == nil || len(r.guard.pins) == 0 {
+				pinned = false
+				continue
+			}
+			s.Within = append(s.Within, r.guard.pins...)
+		}
+		if len(s.Rules) == 0 {
+			continue
+		}
+		slices.Sort(s.Within)
+		if s.Within = slices.Compact(s.Within); !pinned {
+			s.Within = nil
+		}
+		all = append(all, s)
+	}
+	return all
+}

@@ -27,22 +27,24 @@ type Finding struct {
 	Level   Level  `json:"level"`
 	About   string `json:"about"` // "rule crm-reads-users", "service user reader"
 	Message string `json:"message"`
+	// Operations are all that the message speaks of, where it names some only.
+	Operations []string `json:"operations,omitempty"`
 }
 
 // Check reads every file that cfg names and, unless offline, gets a token for
 // each service user and makes one harmless call with it. Findings come in the
 // order of the configuration. The error tells of rules that do not compile.
 func Check(ctx context.Context, cfg *config.Config, offline bool) ([]Finding, error) {
-	_, rules, err := Rules(cfg, time.Now())
+	catalogue, rules, err := Rules(cfg, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	findings := checkRules(cfg, rules)
 	pool, err := roots(cfg.Upstream.CAFile)
 	if err != nil {
-		findings = append(findings, Finding{Fault, "upstream", err.Error()})
+		findings = append(findings, Finding{Level: Fault, About: "upstream", Message: err.Error()})
 	}
-	caller := checker{cfg: cfg, rules: rules, ask: asker(cfg, pool)}
+	caller := checker{cfg: cfg, catalogue: catalogue, rules: rules, ask: asker(cfg, pool)}
 	if !offline {
 		findings = append(findings, caller.discovery(ctx))
 	}
@@ -50,12 +52,15 @@ func Check(ctx context.Context, cfg *config.Config, offline bool) ([]Finding, er
 		source, err := newSource(cfg, u, pool, zerolog.Nop())
 		switch {
 		case err != nil:
-			findings = append(findings, Finding{Fault, "service user " + u.Name, err.Error()})
+			findings = append(findings, Finding{Level: Fault, About: "service user " + u.Name, Message: err.Error()})
 		case offline:
-			findings = append(findings, Finding{OK, "service user " + u.Name, "its credential can be read"})
+			findings = append(findings, Finding{Level: OK, About: "service user " + u.Name, Message: "its credential can be read"})
 		default:
 			findings = append(findings, caller.try(ctx, u, source)...)
 		}
+	}
+	if !offline {
+		findings = append(findings, caller.drift(ctx)...)
 	}
 	return findings, nil
 }
@@ -64,7 +69,7 @@ func Check(ctx context.Context, cfg *config.Config, offline bool) ([]Finding, er
 func checkRules(cfg *config.Config, rules *policy.Policy) []Finding {
 	var out []Finding
 	for _, w := range rules.Warnings() {
-		out = append(out, Finding{Warning, "rule " + w.Rule, w.Message})
+		out = append(out, Finding{Level: Warning, About: "rule " + w.Rule, Message: w.Message})
 	}
 	var owned []string
 	for _, l := range cfg.Listeners {
@@ -79,14 +84,14 @@ func checkRules(cfg *config.Config, rules *policy.Policy) []Finding {
 		for _, name := range r.Callers {
 			caller, err := authn.ParseCaller(name)
 			if err == nil && (caller.Kind() == authn.KindAnonymous || caller.Kind() == authn.KindUnix) && !slices.Contains(owned, name) {
-				out = append(out, Finding{Warning, "rule " + r.Name, "no listener has the caller " + name + "; add it to a listener, or remove it here"})
+				out = append(out, Finding{Level: Warning, About: "rule " + r.Name, Message: "no listener has the caller " + name + "; add it to a listener, or remove it here"})
 			}
 		}
 	}
 	used := rules.RequiredServiceUsers()
 	for _, u := range cfg.ServiceUsers {
 		if !slices.Contains(used, u.Name) {
-			out = append(out, Finding{Warning, "service user " + u.Name, "no rule serves as it; remove it, and its credential with it"})
+			out = append(out, Finding{Level: Warning, About: "service user " + u.Name, Message: "no rule serves as it; remove it, and its credential with it"})
 		}
 	}
 	return out

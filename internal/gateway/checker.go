@@ -11,13 +11,16 @@ import (
 	"github.com/zproxy/zproxy/internal/config"
 	"github.com/zproxy/zproxy/internal/zitadel"
 	"github.com/zproxy/zproxy/policy"
+	"github.com/zproxy/zproxy/policy/operation"
 )
 
 // checker asks ZITADEL.
 type checker struct {
-	cfg   *config.Config
-	rules *policy.Policy
-	ask   *zitadel.Client
+	cfg       *config.Config
+	catalogue *operation.Catalogue
+	rules     *policy.Policy
+	ask       *zitadel.Client
+	token     *serviceuser.Token // of some service user; nil while none has worked
 }
 
 // discovery compares the configured issuer with the one that ZITADEL says it is.
@@ -28,15 +31,15 @@ func (c *checker) discovery(ctx context.Context) Finding {
 	var status *zitadel.StatusError
 	switch {
 	case errors.As(err, &status) && status.Status == http.StatusNotFound:
-		return Finding{Fault, about, "zitadel has no instance under " + c.cfg.Upstream.Issuer.Host + "; upstream.issuer must be a domain of the instance"}
+		return Finding{Level: Fault, About: about, Message: "zitadel has no instance under " + c.cfg.Upstream.Issuer.Host + "; upstream.issuer must be a domain of the instance"}
 	case errors.As(err, &status):
-		return Finding{Fault, about, fmt.Sprintf("zitadel answers HTTP %d to discovery; is upstream.address really ZITADEL?", status.Status)}
+		return Finding{Level: Fault, About: about, Message: fmt.Sprintf("zitadel answers HTTP %d to discovery; is upstream.address really ZITADEL?", status.Status)}
 	case err != nil:
-		return Finding{Fault, about, err.Error() + "; check upstream.issuer, upstream.address and the network"}
+		return Finding{Level: Fault, About: about, Message: err.Error() + "; check upstream.issuer, upstream.address and the network"}
 	case issuer != want:
-		return Finding{Fault, about, fmt.Sprintf("zitadel says that its issuer is %q and not %q; put that into upstream.issuer", issuer, want)}
+		return Finding{Level: Fault, About: about, Message: fmt.Sprintf("zitadel says that its issuer is %q and not %q; put that into upstream.issuer", issuer, want)}
 	}
-	return Finding{OK, about, "it is the instance " + want}
+	return Finding{Level: OK, About: about, Message: "it is the instance " + want}
 }
 
 // try gets a token and calls what works with any valid one.
@@ -52,20 +55,21 @@ func (c *checker) try(ctx context.Context, u config.ServiceUser, s *serviceuser.
 		if errors.As(err, &unavailable) && errors.Unwrap(unavailable) != nil {
 			err = errors.Unwrap(unavailable) // with the details that callers do not get
 		}
-		return []Finding{{Fault, about, err.Error()}}
+		return []Finding{{Level: Fault, About: about, Message: err.Error()}}
 	}
 	if u.SystemUser != nil {
-		return []Finding{{OK, about, "its tokens can be signed; system users have no call that tries them without effect"}}
+		return []Finding{{Level: OK, About: about, Message: "its tokens can be signed; system users have no call that tries them without effect"}}
 	}
 	me, err := c.ask.Me(ctx, token.Authorization)
 	var status *zitadel.StatusError
 	switch {
 	case errors.As(err, &status) && status.Status == http.StatusUnauthorized:
-		return []Finding{{Fault, about, "zitadel refuses its token; is it of this instance, and the user neither locked nor deactivated?"}}
+		return []Finding{{Level: Fault, About: about, Message: "zitadel refuses its token; is it of this instance, and the user neither locked nor deactivated?"}}
 	case err != nil:
-		return []Finding{{Fault, about, err.Error()}}
+		return []Finding{{Level: Fault, About: about, Message: err.Error()}}
 	case s.UserID() != "" && s.UserID() != me.ID:
-		return []Finding{{Fault, about, fmt.Sprintf("its user_id is %s, and its token is of user %s; correct user_id", s.UserID(), me.ID)}}
+		return []Finding{{Level: Fault, About: about, Message: fmt.Sprintf("its user_id is %s, and its token is of user %s; correct user_id", s.UserID(), me.ID)}}
 	}
-	return []Finding{{OK, about, "it works, as " + me.UserName}}
+	c.token = token
+	return append([]Finding{{Level: OK, About: about, Message: "it works, as " + me.UserName}}, c.roles(ctx, u.Name, token)...)
 }

@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/zproxy/zproxy/authn/serviceuser"
+	"github.com/zproxy/zproxy/internal/zitadel"
+	"github.com/zproxy/zproxy/policy"
+	"github.com/zproxy/zproxy/policy/operation"
+	"github.com/zproxy/zproxy/policy/role"
+)
+
+// roles compares what a service user may do in ZITADEL with what the rules have it do.
+func (c *checker) roles(ctx context.Context, name string, token *serviceuser.Token) []Finding {
+	about := "service user " + name
+	memberships, err := c.ask.Memberships(ctx, token.Authorization)
+	if err != nil {
+		return []Finding{{Level: Warning, About: about, Message: "its roles cannot be compared with the rules: " + err.Error()}}
+	}
+	var roles []string
+	for _, m := range memberships {
+		roles = append(roles, m.Roles...)
+	}
+	services := c.rules.Services(name)
+	out := append(tooLittle(about, services, memberships, roles), tooMuch(about, services, memberships, roles)...)
+	return append(out, outside(about, services, memberships)...)
+}
+
+// tooLittle names operations that ZITADEL will refuse.
+func tooLittle(about string, services []policy.Service, memberships []zitadel.Membership, roles []string) []Finding {
+	var failing []string
+	for _, s := range services {
+		if _, known := role.Lookup(s.Operation.Name); known && !role.Permits(roles, s.Operation.Name) {
+			failing = append(failing, string(s.Operation.Name))
+		}
+	}
+	if len(failing) == 0 {
+		return nil
+	}
+	return []Finding{{Level: Warning, About: about, Operations: failing, Message: fmt.Sprintf(
+		"it holds %s, and ZITADEL will refuse it %s; zproxy policy roles tells the role that it lacks", held(memberships), some(failing))}}
+}
+
+// tooMuch tells what roles permit beyond the rules, unless they are the least there is.
+func tooMuch(about string, services []policy.Service, memberships []zitadel.Membership, roles []string) []Finding {
+	var ops []operation.Name
+	pinned := true
+	for _, s := range services {
+		ops = append(ops, s.Operation.Name)
+		pinned = pinned && s.Within != nil
+	}
+	beyond := role.Beyond(roles, ops)
+	if len(beyond) == 0 {
+		return nil
+	}
+	var least []string
+	for _, g := range role.Least(ops, pinned).Grants {
+		least = append(least, g.Roles...)
+	}
+	if !slices.ContainsFunc(roles, func(r string) bool { return !slices.Contains(least, r) }) {
+		return []Finding{{Level: OK, About: about, Operations: texts(beyond), Message: fmt.Sprintf(
+			"it holds %s, no more than its rules need; ZITADEL has no smaller role, and this one permits %d further operations", held(memberships), len(beyond))}}
+	}
+	would := "it needs no role"
+	if len(least) > 0 {
+		would = strings.Join(least, " and ") + " would do"
+	}
+	return []Finding{{Level: Warning, About: about, Operations: texts(beyond), Message: fmt.Sprintf(
+		"it holds %s, which permits %d operations beyond its rules, such as %s; %s, as zproxy policy roles tells", held(memberships), len(beyond), some(texts(beyond)), would)}}
+}
+
+// outside names memberships that reach further than rules whose requests nothing
+// else keeps within their organizations.
+func outside(about string, services []policy.Service, memberships []zitadel.Membership) []Finding {
+	var within []string
+	pinned := len(services) > 0
+	for _, s := range services {
+		pinned = pinned && s.Within != nil
+		within = append(within, s.Within...)
+	}
+	if !pinned {
+		return nil
+	}
+	var further []string
+	for _, m := range memberships {
+		if m.IAM || m.OrganizationID != "" && !slices.Contains(within, m.OrganizationID) {
+			further = append(further, m.String())
+		}
+	}
+	if len(further) == 0 {
+		return nil
+	}
+	slices.Sort(within)
+	return []Finding{{Level: Warning, About: about, Message: fmt.Sprintf(
+		"its rules stay within organizations %s, and it holds %s: what requests name by id alone is not kept within them; take that role away",
+		strings.Join(slices.Compact(within), ", "), strings.Join(further, " and "))}}
+}
+
+func held(memberships []zitadel.Membership) string {
+	if len(memberships) == 0 {
+		return "no role"
+	}
+	var all []string
+	for _, m := range memberships {
+		all = append(all, m.String())
+	}
+	return strings.Join(all, " and ")
+}
+
+// some names the first few and counts the rest.
+func some(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+func texts(names []operation.Name) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = string(n)
+	}
+	return out
+}
