@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -60,8 +61,8 @@ func Name(leaf *x509.Certificate, kinds ...authn.Kind) (authn.Caller, error) {
 		return authn.Caller{}, refuse(ReasonIdentity, "it has %d names that could be the caller's; give it one %s", len(candidates), wanted(kinds))
 	}
 	caller, err := authn.ParseCaller(candidates[0])
-	if err == nil && caller.Kind() != kind {
-		err = errors.New("its URI is no SPIFFE ID")
+	if kind == authn.KindSPIFFE && !strings.HasPrefix(candidates[0], "spiffe://") || err == nil && caller.Kind() != kind {
+		err = fmt.Errorf("its URI name %.80q is no SPIFFE ID, which begins with spiffe://", candidates[0])
 	}
 	if err != nil {
 		return authn.Caller{}, refuse(ReasonIdentity, "%s; give it one %s", err, wanted(kinds))
