@@ -23,7 +23,7 @@ func newPolicy() *cobra.Command {
 			return usage("see `zproxy policy --help`", "policy needs one of its commands: test, diff, bound, generate, roles")
 		},
 	}
-	c.AddCommand(newPolicyTest(), newPolicyDiff(), newPolicyBound(), newPolicyRoles())
+	c.AddCommand(newPolicyTest(), newPolicyDiff(), newPolicyBound(), newPolicyGenerate(), newPolicyRoles())
 	return c
 }
 

@@ -280,3 +280,11 @@ func BenchmarkWrite(b *testing.B) {
 		})
 	}
 }
+
+func TestALineThatIsCutOffIsNoEnd(t *testing.T) {
+	for _, line := range []string{`{"time":`, `{"time"`, `{`, `{"time":"2026-03-30T10:00:00Z",`} {
+		if _, err := audit.ReadAll(strings.NewReader(line + "\n")); err == nil || errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}

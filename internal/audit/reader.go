@@ -41,6 +41,9 @@ func (r *Reader) Read() (Record, error) {
 			continue
 		}
 		record, err := r.parse(r.lines.Bytes())
+		if errors.Is(err, io.EOF) { // of the line; io.EOF alone is the end of the records
+			err = errors.New("not whole; a write may have been cut off there")
+		}
 		if err != nil {
 			return Record{}, fmt.Errorf("reading audit record in line %d: %w", r.line, err)
 		}

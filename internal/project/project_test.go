@@ -35,13 +35,26 @@ func goCommand(t *testing.T, args ...string) []byte {
 // import none of ours.
 var allowed = map[string][]string{
 	"policy/operation/internal/generate": {"internal/descriptors"},
-	"policy":                             {"authn", "policy/operation"},
+	"policy/message/internal/generate":   {"internal/descriptors"},
+	"policy/message":                     {"policy/operation"},
+	"policy/organization":                {"policy/operation"},
+	"policy/condition":                   {"policy/message"},
+	"policy":                             {"authn", "policy/condition", "policy/message", "policy/operation", "policy/organization"},
+	"policy/cases":                       {"authn", "policy", "policy/message", "policy/operation"},
+	"policy/review":                      {"authn", "policy", "policy/operation"},
+	"policy/role":                        {"policy/operation"},
+	"authn/clientcert":                   {"authn"},
 	"internal/listener":                  {"authn"},
-	"proxy":                              {"authn", "authn/serviceuser", "internal/audit", "internal/listener", "policy", "policy/operation"},
-	"internal/gateway":                   {"authn", "authn/serviceuser", "internal/audit", "internal/config", "internal/listener", "policy", "policy/operation", "proxy"},
-	"internal/sandbox":                   {"internal/descriptors"},
-	"cmd/zproxy":                         {"authn", "authn/serviceuser", "internal/audit", "internal/config", "internal/gateway", "policy", "policy/operation", "proxy"},
-	"cmd/zproxy-demo":                    {"internal/audit", "internal/config", "internal/gateway", "internal/sandbox", "policy", "policy/operation"},
+	"internal/observed":                  {"authn", "internal/audit", "policy", "policy/operation"},
+	"internal/ownuser":                   {"authn/serviceuser", "internal/zitadel"},
+	"proxy": {"authn", "authn/serviceuser", "internal/audit", "internal/listener", "internal/ownuser", "policy", "policy/message",
+		"policy/operation", "policy/organization", "proxy/limit"},
+	"internal/gateway": {"authn", "authn/serviceuser", "internal/audit", "internal/config", "internal/listener", "internal/ownuser", "internal/zitadel",
+		"policy", "policy/cases", "policy/operation", "policy/role", "proxy", "proxy/limit"},
+	"internal/sandbox": {"internal/descriptors"},
+	"cmd/zproxy": {"authn", "authn/serviceuser", "internal/audit", "internal/config", "internal/gateway", "internal/observed", "policy", "policy/cases",
+		"policy/operation", "policy/review", "policy/role", "proxy"},
+	"cmd/zproxy-demo": {"internal/audit", "internal/config", "internal/gateway", "internal/sandbox", "policy", "policy/operation"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {
