@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -26,13 +25,13 @@ type Connections struct {
 	open   map[*tls.Conn]*connection
 }
 
-// connection is what is known of an open connection. Its last two fields belong
-// to the one who sweeps.
+// connection is what is known of an open connection.
 type connection struct {
 	id    authn.Identity
 	certs []*x509.Certificate
-	under *snapshot
+	under *snapshot // of the last sweep, as is found
 	found *proof
+	ended bool // a handler may stay after it for a while
 }
 
 // NewConnections returns Connections that calls report for each refused
@@ -121,7 +120,7 @@ func (cs *Connections) bad() []ended {
 	now, s := cs.v.config.Clock(), cs.v.current.Load()
 	var all []ended
 	for conn, c := range cs.open {
-		if c.under == s && c.found.holds(now) {
+		if c.ended || c.under == s && c.found.holds(now) {
 			continue
 		}
 		found, err := s.verify(c.certs, now)
@@ -129,10 +128,9 @@ func (cs *Connections) bad() []ended {
 			c.under, c.found = s, found
 			continue
 		}
-		e := ended{conn: conn, id: c.id}
-		if errors.As(err, &e.err) {
-			all = append(all, e)
-		}
+		c.ended = true
+		refused, _ := Refusal(err)
+		all = append(all, ended{conn, c.id, refused})
 	}
 	return all
 }

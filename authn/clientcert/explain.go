@@ -37,6 +37,9 @@ func (s *snapshot) climb(certs []*x509.Certificate, now time.Time) error {
 		if err != nil {
 			return err
 		}
+		if slices.ContainsFunc(s.revoked, next.Equal) {
+			return refuse(ReasonRevoked, "%s, a CA of ca_file, is on a CRL of its issuer; have another CA issue the certificate", describe(next))
+		}
 		if slices.ContainsFunc(s.all, next.Equal) {
 			return nil
 		}

@@ -44,7 +44,7 @@ func TestFaultsOfRevocation(t *testing.T) {
 			lists: func(w *world) []byte { return file(root(revoking(w.inter)), inter())(w) }},
 		{name: "intermediate CA revoked that ca_file lists", reason: clientcert.ReasonRevoked, detail: "Acme Workloads", make: plain, roots: withIntermediate,
 			lists: func(w *world) []byte { return file(root(revoking(w.inter)), inter())(w) }},
-		{name: "revoked CA that is the only one", reason: clientcert.ReasonUntrusted, make: plain, roots: func(w *world) []byte { return certPEM(w.inter) },
+		{name: "revoked CA that is the only one", reason: clientcert.ReasonRevoked, detail: "a CA of ca_file", make: plain, roots: func(w *world) []byte { return certPEM(w.inter) },
 			lists: func(w *world) []byte { return file(root(revoking(w.inter)), inter())(w) }},
 		{name: "list ended", reason: clientcert.ReasonRevocationUnknown, detail: "Acme Workloads\" ended", make: plain, lists: file(root(), inter(expired))},
 		{name: "root's list ended", reason: clientcert.ReasonRevocationUnknown, detail: "Acme Root\" ended", make: plain, lists: file(root(expired), inter())},
