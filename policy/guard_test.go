@@ -213,3 +213,53 @@ func TestRulesThatLearnCoverWhatHasNoHazardUntilTheyEnd(t *testing.T) {
 		t.Errorf("explained as %+v", all)
 	}
 }
+
+func TestServicesAreWhatRulesHaveAServiceUserDo(t *testing.T) {
+	c := newCatalogue()
+	p := compile(t, c,
+		rule("acme", []string{crm}, []string{listUsers, getUser}, within(acme)),
+		rule("other", []string{hr}, []string{listUsers}, within(other, acme)),
+		rule("bare", []string{hr}, []string{getUser}),
+		rule("judged", []string{hr}, []string{listKeys}, when("true")),
+		rule("ends", []string{hr}, []string{otherUsers}, func(r *policy.Rule) { r.Until = time.Unix(1, 0) }),
+		rule("dark", []string{hr}, []string{userinfo}, shadow),
+		rule("writes", []string{hr}, []string{oldOrg}, as("writer")),
+	)
+	got := map[string]policy.Service{}
+	for _, s := range p.Services("reader") {
+		got[string(s.Operation.Name)] = s
+	}
+	if len(got) != 4 {
+		t.Errorf("%d operations: %+v", len(got), got)
+	}
+	if s := got[listUsers]; strings.Join(s.Rules, " ") != "acme other" || strings.Join(s.Within, " ") != acme+" "+other || s.Bare {
+		t.Errorf("ListUsers: %+v", s)
+	}
+	if s := got[getUser]; strings.Join(s.Rules, " ") != "acme bare" || s.Within != nil || !s.Bare {
+		t.Errorf("GetUserByID: %+v", s)
+	}
+	if s := got[listKeys]; s.Bare || s.Within != nil {
+		t.Errorf("ListKeys: %+v", s)
+	}
+	if s := got[otherUsers]; !s.Bare {
+		t.Errorf("an end asks nothing of the request: %+v", s)
+	}
+	var none *policy.Policy
+	if none.Services("reader") != nil || none.Callers() != nil || none.Operations() != nil {
+		t.Error("no policy has services, callers or operations")
+	}
+}
+
+func TestManyOperationsThatOrganizationsCannotLimitAreCounted(t *testing.T) {
+	c, err := operation.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := policy.Compile(c, []policy.Rule{rule("acme", []string{crm}, []string{"zitadel.user.v2.UserService/*"}, within(acme))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Warnings(); len(got) != 1 || !strings.Contains(got[0].Message, " more: requests name their target by id") {
+		t.Errorf("got %+v", got)
+	}
+}

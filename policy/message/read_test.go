@@ -79,6 +79,20 @@ func TestQueriesReachIntoMessages(t *testing.T) {
 	if got, want := compact(t, m), `{"userId":"9","resource":{"projectGrant":{"projectId":"4","organizationId":"17"}}}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	m, err = types(t).Read(listUsers, message.Source{JSON: true, REST: true, Query: query("query.offset", "7", "query.limit", "3", "sortingColumn", "2")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := compact(t, m), `{"query":{"offset":"7","limit":3},"sortingColumn":"USER_FIELD_NAME_FIRST_NAME"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	m, err = types(t).Read("zitadel.user.v2.UserService/ListAuthenticationFactors", message.Source{JSON: true, REST: true, Query: query("states", "1", "states", "AUTH_FACTOR_STATE_READY")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := compact(t, m), `{"states":["AUTH_FACTOR_STATE_NOT_READY","AUTH_FACTOR_STATE_READY"]}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 	m, err = types(t).Read(listOIDC, message.Source{JSON: true, REST: true, Query: query("ctx.org_id", "17", "creationAllowed", "true")})
 	if err != nil {
 		t.Fatal(err)
@@ -135,6 +149,11 @@ func TestWhatCanBeReadInTwoWaysIsRefused(t *testing.T) {
 		"a parameter of a wrong kind":         {listUsers, get("query.limit", "many"), "cannot be"},
 		"an enum's name that is none":         {listUsers, get("sortingColumn", "AGE"), "cannot be"},
 		"a parameter that is not UTF-8":       {getUser, get("userId", "\xfc"), "cannot be"},
+		"a number that is too large":          {listUsers, get("query.limit", "4294967296"), "cannot be"},
+		"a variable of a wrong kind":          {listUsers, message.Source{JSON: true, REST: true, Variables: variable("query.limit", "x")}, "cannot be"},
+		"a number as its wire type":           {listUsers, wire(tag(nil, 2, "x")), "wire type"},
+		"a key that ends early":               {"zitadel.session.v2.SessionService/CreateSession", wire(tag(nil, 2, "\x0a\x05")), "unexpected EOF"},
+		"a key without a tag":                 {"zitadel.session.v2.SessionService/CreateSession", wire(tag(nil, 2, "\x8a")), "unexpected EOF"},
 		"a bool in another spelling":          {listOIDC, get("autoLinking", "T"), "cannot be"},
 		"an unknown field on the wire":        {createUser, wire(tag(nil, 4000, "x")), "no field 4000"},
 		"a field twice on the wire":           {createUser, wire(tag(tag(nil, 1, "1"), 1, "2")), "more than once"},
