@@ -99,14 +99,15 @@ func (c *compiler) guard(r *compiled) {
 	if r.When != "" {
 		g.conditions = make([]*condition.Condition, len(c.ops))
 	}
+	before := len(c.faults)
 	for _, op := range c.ops {
-		if r.allows.has(op.Index) && !c.guardOperation(g, op) {
-			return // one fault is enough: the others would say the same
+		if r.allows.has(op.Index) && len(c.faults) == before { // one fault is enough: the others would say the same
+			c.guardOperation(g, op)
 		}
 	}
 }
 
-func (c *compiler) guardOperation(g *guard, op *operation.Operation) bool {
+func (c *compiler) guardOperation(g *guard, op *operation.Operation) {
 	shape, ok := c.looks.types.Of(op.Name)
 	if ok {
 		g.messages.add(op.Index)
@@ -117,23 +118,21 @@ func (c *compiler) guardOperation(g *guard, op *operation.Operation) bool {
 		if op.Unlisted {
 			c.fault("organizations", -1, fmt.Sprintf("%s is not in this build's catalogue, so its requests cannot be looked into", op.Name),
 				"name it in a rule without organizations")
-			return false
+			return
 		}
 		g.limited[op.Index] = organization.Of(op, shape)
 	}
 	if g.conditions == nil {
-		return true
+		return
 	}
 	if shape == nil {
 		c.fault("when", -1, fmt.Sprintf("%s has no request message that a condition could look into", op.Name), "name it in a rule without when")
-		return false
+		return
 	}
 	var err error
 	if g.conditions[op.Index], err = c.looks.environment.Compile(c.rule.When, shape); err != nil {
 		c.fault("when", -1, fmt.Sprintf("for %s: %v", op.Name, err), "it is CEL over request, caller and operation; "+fieldsOf(shape))
-		return false
 	}
-	return true
 }
 
 // fieldsOf says what a condition can look at.
