@@ -122,3 +122,29 @@ func (p *Policy) Services(as string) []Service {
 	}
 	return all
 }
+
+// Wildcard is what the wildcards of one rule cover.
+type Wildcard struct {
+	Rule   string
+	Covers []*operation.Operation // but for what the rule names in full besides
+}
+
+// Wildcards are the rules that have one, in file order.
+func (p *Policy) Wildcards() []Wildcard {
+	if p == nil {
+		return nil
+	}
+	var all []Wildcard
+	for i := range p.rules {
+		w := Wildcard{Rule: p.rules[i].Name}
+		for _, op := range p.ops {
+			if p.rules[i].allows.has(op.Index) && !p.rules[i].named.has(op.Index) {
+				w.Covers = append(w.Covers, op)
+			}
+		}
+		if len(w.Covers) > 0 {
+			all = append(all, w)
+		}
+	}
+	return all
+}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/zproxy/zproxy/authn"
+	"github.com/zproxy/zproxy/policy/operation"
 	"github.com/zproxy/zproxy/policy/organization"
 )
 
@@ -34,11 +35,28 @@ func (p *Policy) Warnings() []Warning {
 		p.warnUnlimited(i, warn)
 		for _, op := range p.ops {
 			if op.Deprecated && p.rules[i].named.has(op.Index) {
-				warn("%s is deprecated in ZITADEL; name its successor", op.Name)
+				warn("%s is deprecated in ZITADEL; %s", op.Name, p.successor(op))
 			}
 		}
 	}
 	return all
+}
+
+// successor says what to name in place of a deprecated operation: the one
+// operation of a v2 service whose method has the same name, where there is one.
+func (p *Policy) successor(old *operation.Operation) string {
+	_, method, _ := strings.Cut(string(old.Name), "/")
+	var found []string
+	for _, op := range p.ops {
+		service, same, _ := strings.Cut(string(op.Name), "/")
+		if same == method && !op.Deprecated && strings.Contains(service, ".v2.") {
+			found = append(found, string(op.Name))
+		}
+	}
+	if len(found) == 1 {
+		return "its successor seems to be " + found[0]
+	}
+	return "look for its successor among the v2 services with zproxy operations"
 }
 
 func (p *Policy) warnOverlaps(at int, warn func(string, ...any)) {

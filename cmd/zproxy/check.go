@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +20,7 @@ import (
 const checkTime = 20 * time.Second
 
 func newCheck() *cobra.Command {
-	var file string
+	var file, known string
 	var offline, asJSON bool
 	c := &cobra.Command{
 		Use:   "check --config FILE",
@@ -34,7 +36,11 @@ for each service user and make one harmless call with it.`,
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), checkTime)
 			defer cancel()
-			findings, err := gateway.Check(ctx, cfg, offline)
+			names, err := knownOperations(known)
+			if err != nil {
+				return err
+			}
+			findings, err := gateway.Check(ctx, cfg, gateway.CheckOptions{Offline: offline, Known: names})
 			if err != nil {
 				return inJSON(c.OutOrStdout(), err, asJSON)
 			}
@@ -43,8 +49,21 @@ for each service user and make one harmless call with it.`,
 	}
 	c.Flags().StringVar(&file, "config", "", "the configuration `file`")
 	c.Flags().BoolVar(&offline, "offline", false, "ask ZITADEL nothing")
+	c.Flags().StringVar(&known, "known", "", "a `file` of operations, as zproxy operations --names of an older build wrote it: tell what wildcards cover since")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a finding")
 	return c
+}
+
+// knownOperations reads one name a line; no file is no names.
+func knownOperations(file string) ([]string, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, &failure{exitUsage, "write one with zproxy operations --names", fmt.Errorf("reading known operations: %w", err)}
+	}
+	return strings.Fields(string(text)), nil
 }
 
 // inJSON prints faults of the configuration as findings too, and returns err.

@@ -17,6 +17,7 @@ import (
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/cases"
 	"github.com/zproxy/zproxy/policy/operation"
+	"github.com/zproxy/zproxy/policy/role"
 	"github.com/zproxy/zproxy/proxy"
 )
 
@@ -167,6 +168,9 @@ func printOperation(w io.Writer, op *operation.Operation) {
 	fmt.Fprintf(w, "operation   %s (%s)\n", op.Name, effect)
 	if op.Permission != "" {
 		fmt.Fprintf(w, "permission  %s\n", op.Permission)
+	}
+	for _, g := range role.Least([]operation.Name{op.Name}, false).Grants {
+		fmt.Fprintf(w, "role        %s (%s), for %s (%s)\n", strings.Join(g.Roles, " and "), g.Level, strings.Join(g.Because[0].Permissions, ", "), g.Because[0].Basis)
 	}
 	if op.Hazards != 0 {
 		fmt.Fprintf(w, "hazards     %s\n", strings.Join(op.Hazards.Names(), ", "))

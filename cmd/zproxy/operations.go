@@ -25,7 +25,7 @@ type listed struct {
 type operationFilter struct {
 	hazard, service                          string
 	changes, reads, deprecated, noDeprecated bool
-	asJSON                                   bool
+	asJSON, names                            bool
 }
 
 func newOperations() *cobra.Command {
@@ -47,7 +47,9 @@ route, in any case; '*' at the end of a TEXT is ignored.`,
 	c.Flags().BoolVar(&f.deprecated, "deprecated", false, "only what ZITADEL has deprecated")
 	c.Flags().BoolVar(&f.noDeprecated, "current", false, "leave out what ZITADEL has deprecated")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON object a line")
+	c.Flags().BoolVar(&f.names, "names", false, "print names alone, for zproxy check --known")
 	c.MarkFlagsMutuallyExclusive("changes", "reads")
+	c.MarkFlagsMutuallyExclusive("json", "names")
 	c.MarkFlagsMutuallyExclusive("deprecated", "current")
 	return c
 }
@@ -72,6 +74,14 @@ func listOperations(w io.Writer, texts []string, f operationFilter) error {
 	}
 	if len(found) == 0 {
 		return &failure{exitFailed, "search by part of a name or route: zproxy operations userservice/list", fmt.Errorf("no operation matches")}
+	}
+	if f.names {
+		for _, l := range found {
+			if _, err := fmt.Fprintln(w, l.Name); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if f.asJSON {
 		out := json.NewEncoder(w)

@@ -31,21 +31,28 @@ type Finding struct {
 	Operations []string `json:"operations,omitempty"`
 }
 
+// CheckOptions say what to check besides the configuration itself.
+type CheckOptions struct {
+	Offline bool // ask ZITADEL nothing
+	// Known are the operations that an older build knew; nil for no comparison.
+	Known []string
+}
+
 // Check reads every file that cfg names and, unless offline, gets a token for
-// each service user and makes one harmless call with it. Findings come in the
+// each service user and makes harmless calls with it. Findings come in the
 // order of the configuration. The error tells of rules that do not compile.
-func Check(ctx context.Context, cfg *config.Config, offline bool) ([]Finding, error) {
+func Check(ctx context.Context, cfg *config.Config, options CheckOptions) ([]Finding, error) {
 	catalogue, rules, err := Rules(cfg, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	findings := checkRules(cfg, rules)
+	findings := append(checkRules(cfg, rules), grown(rules, options.Known)...)
 	pool, err := roots(cfg.Upstream.CAFile)
 	if err != nil {
 		findings = append(findings, Finding{Level: Fault, About: "upstream", Message: err.Error()})
 	}
 	caller := checker{cfg: cfg, catalogue: catalogue, rules: rules, ask: asker(cfg, pool)}
-	if !offline {
+	if !options.Offline {
 		findings = append(findings, caller.discovery(ctx))
 	}
 	for _, u := range cfg.ServiceUsers {
@@ -53,16 +60,37 @@ func Check(ctx context.Context, cfg *config.Config, offline bool) ([]Finding, er
 		switch {
 		case err != nil:
 			findings = append(findings, Finding{Level: Fault, About: "service user " + u.Name, Message: err.Error()})
-		case offline:
+		case options.Offline:
 			findings = append(findings, Finding{Level: OK, About: "service user " + u.Name, Message: "its credential can be read"})
 		default:
 			findings = append(findings, caller.try(ctx, u, source)...)
 		}
 	}
-	if !offline {
+	if !options.Offline {
 		findings = append(findings, caller.drift(ctx)...)
 	}
 	return findings, nil
+}
+
+// grown tells what wildcards cover that an older build did not know.
+func grown(rules *policy.Policy, known []string) []Finding {
+	if known == nil {
+		return nil
+	}
+	var out []Finding
+	for _, w := range rules.Wildcards() {
+		var since []string
+		for _, op := range w.Covers {
+			if !slices.Contains(known, string(op.Name)) {
+				since = append(since, string(op.Name))
+			}
+		}
+		if len(since) > 0 {
+			out = append(out, Finding{Level: Warning, About: "rule " + w.Rule, Operations: since,
+				Message: "its wildcards cover operations that the older build did not know: " + some(since)})
+		}
+	}
+	return out
 }
 
 // checkRules tells what compiles and is hardly meant.
