@@ -224,7 +224,7 @@ func TestWarnings(t *testing.T) {
 		{Rule: "covered", Index: 1, Message: "it never decides: earlier rules cover all of its callers and operations; remove it, or move it up"},
 		{Rule: "overlap", Index: 2, Message: "it overlaps with rule first, which comes first and serves spiffe://acme.internal/*/payroll as reader, not writer"},
 		{Rule: "overlap", Index: 2, Message: "it overlaps with rule covered, which comes first and serves spiffe://acme.internal/*/payroll as reader, not writer"},
-		{Rule: "overlap", Index: 2, Message: oldOrg + " is deprecated in ZITADEL; name its successor"},
+		{Rule: "overlap", Index: 2, Message: oldOrg + " is deprecated in ZITADEL; look for its successor among the v2 services with zproxy operations"},
 	}
 	got := p.Warnings()
 	if len(got) != len(want) {
