@@ -51,8 +51,37 @@ type Listener struct {
 	Mode      fs.FileMode
 	AllowFrom []netip.Prefix
 	Hosts     []string // further names callers may use in Host
-	Anonymous string   // name of the anonymous caller; "" when Unix is set
-	Unix      []UnixCaller
+	TLS       *TLS     // nil: plain
+	// How callers are told; exactly one is set.
+	Anonymous         string // name of the anonymous caller
+	Unix              []UnixCaller
+	ClientCertificate *ClientCertificate
+}
+
+// TLS is how a listener proves itself: by files, or by ACME.
+type TLS struct {
+	CertificateFile string
+	KeyFile         string
+	ACME            *ACME
+}
+
+// ACME obtains a listener's certificate (RFC 8555).
+type ACME struct {
+	Hosts     []string
+	Directory string // "" is Let's Encrypt's
+	CAFile    string
+	Email     string
+	Storage   string
+	// EABKeyID and EABKeyFile bind the account to one at the authority (keys
+	// external_account: {key_id, key_file}).
+	EABKeyID, EABKeyFile string
+}
+
+// ClientCertificate tells callers by their certificates.
+type ClientCertificate struct {
+	CAFile   string
+	CRLFile  string   // "" is no revocation
+	Identity []string // "spiffe", "dns"
 }
 
 // UnixCaller names the peer of a unix socket by uid or gid; exactly one is set.

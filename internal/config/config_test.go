@@ -148,23 +148,18 @@ func TestByteOrderMarkAndCarriageReturnsAreNoFault(t *testing.T) {
 	same(t, "listeners", c.Listeners, load(t, "../../configs/gateway.yaml").Listeners)
 }
 
-// The file has all that the format foresees. What is not enforced yet is
-// refused by name, never ignored, and nothing else is.
-func TestWhatIsNotEnforcedYetIsRefusedByName(t *testing.T) {
-	_, err := config.Load("testdata/later.yaml")
-	var faults config.Faults
-	if !errors.As(err, &faults) {
-		t.Fatal(err)
+// The file is the format's contract: it loads as it stands.
+func TestTheContractLoads(t *testing.T) {
+	c := load(t, "testdata/contract.yaml")
+	mesh := c.Listeners[0]
+	if mesh.TLS == nil || mesh.TLS.CertificateFile != "/run/tls/zproxy.crt" || mesh.TLS.KeyFile != "/run/tls/zproxy.key" {
+		t.Errorf("tls is %+v", mesh.TLS)
 	}
-	var got []string
-	for _, f := range faults {
-		path, message, _ := strings.Cut(f.Message, ": ")
-		if !strings.Contains(message, "not supported yet") {
-			t.Errorf("%s", f)
-		}
-		got = append(got, path)
+	same(t, "identity", mesh.ClientCertificate.Identity, []string{"spiffe", "dns"})
+	same(t, "organizations", c.Rules[0].Organizations, []string{"287345091734012345"})
+	if c.Rules[1].When == "" {
+		t.Error("the condition is lost")
 	}
-	same(t, "paths", got, []string{"listeners[0].tls", "listeners[0].callers.client_certificate"})
 }
 
 func TestLaterFaultsPointIntoTheFile(t *testing.T) {

@@ -19,7 +19,6 @@ type listenerFile struct {
 	unsafe  bool
 	badFrom bool // allow_from has a fault already
 	mode    bool
-	tls     bool
 }
 
 func (d *decoder) listener(n ast.Node) Listener {
@@ -34,11 +33,8 @@ func (d *decoder) listener(n ast.Node) Listener {
 			l.AllowFrom = d.prefixes(n)
 			l.badFrom = len(d.faults) > before
 		},
-		"hosts": func(n ast.Node) { l.Hosts = d.hosts(n) },
-		"tls": func(n ast.Node) {
-			l.tls = true
-			d.wrong(n, "TLS on listeners is not supported yet", "use a unix socket or a loopback address, behind something that ends TLS")
-		},
+		"hosts":   func(n ast.Node) { l.Hosts = d.hosts(n) },
+		"tls":     func(n ast.Node) { l.TLS = d.tls(n) },
 		"callers": func(n ast.Node) { d.callers(n, &l) },
 	}, "name: <what records call it>", "address: 127.0.0.1:8080", "callers: {anonymous: <name>}")
 	if ok {
@@ -50,13 +46,25 @@ func (d *decoder) listener(n ast.Node) Listener {
 // judge tells what the keys of one listener are wrong about together.
 func (d *decoder) judge(l *listenerFile) {
 	unix := l.Network == "unix"
-	if l.at != nil && l.Network == "tcp" && !l.tls && l.where.IsValid() && !l.where.IsLoopback() {
+	if l.at != nil && l.Network == "tcp" && l.ClientCertificate == nil && l.where.IsValid() && !l.where.IsLoopback() {
 		switch {
-		case !l.unsafe:
-			d.wrong(l.at, "the listener is plain and open beyond loopback: whoever reaches it is its caller", "listen on 127.0.0.1 or a unix socket, or say unsafe_plaintext: true with allow_from")
+		case l.TLS == nil && !l.unsafe:
+			d.wrong(l.at, "the listener is plain and open beyond loopback: whoever reaches it is its caller", "listen on 127.0.0.1 or a unix socket, tell callers by tls and client_certificate, or say unsafe_plaintext: true with allow_from")
 		case len(l.AllowFrom) == 0 && !l.badFrom:
-			d.wrong(l.at, "a plain listener beyond loopback needs allow_from", "name the source networks: allow_from: [10.1.0.0/16]")
+			d.wrong(l.at, "a listener beyond loopback that asks for no certificate needs allow_from", "name the source networks: allow_from: [10.1.0.0/16]")
 		}
+	}
+	switch {
+	case l.ClientCertificate != nil && l.TLS == nil:
+		d.misplaced("callers.client_certificate", "client certificates come with TLS only", "add tls: {certificate_file: …, key_file: …}")
+	case l.ClientCertificate != nil && len(l.AllowFrom) > 0:
+		d.misplaced("allow_from", "allow_from is for callers without a certificate", "remove it; certificates tell the callers")
+	case l.ClientCertificate != nil && len(l.Hosts) > 0:
+		d.misplaced("hosts", "hosts is for callers without a certificate", "remove it; certificates tell the callers")
+	case unix && l.TLS != nil:
+		d.misplaced("tls", "a unix socket has no TLS", "remove it; the kernel tells the callers")
+	case l.TLS != nil && l.unsafe:
+		d.misplaced("unsafe_plaintext", "the listener has TLS and is not plain", "remove unsafe_plaintext")
 	}
 	if unix && len(l.AllowFrom) > 0 {
 		d.misplaced("allow_from", "allow_from has no meaning on a unix socket", "tell its callers by uid or gid, or set mode")
@@ -144,14 +152,18 @@ func (d *decoder) hosts(n ast.Node) []string {
 func (d *decoder) callers(n ast.Node, l *listenerFile) {
 	before := len(d.faults)
 	d.mapping(n, keys{
-		"anonymous": func(n ast.Node) { l.Anonymous = d.name(n) },
-		"unix":      func(n ast.Node) { l.Unix = d.unixCallers(n) },
-		"client_certificate": func(n ast.Node) {
-			d.wrong(n, "client certificates are not supported yet", "tell callers by unix sockets, or by a listener each")
-		},
+		"anonymous":          func(n ast.Node) { l.Anonymous = d.name(n) },
+		"unix":               func(n ast.Node) { l.Unix = d.unixCallers(n) },
+		"client_certificate": func(n ast.Node) { l.ClientCertificate = d.clientCertificate(n) },
 	})
-	if len(d.faults) == before && (l.Anonymous == "") == (len(l.Unix) == 0) {
-		d.wrong(n, "exactly one way to tell callers is needed", "anonymous: <name>, or unix: with at least one caller")
+	ways := 0
+	for _, given := range [...]bool{l.Anonymous != "", len(l.Unix) > 0, l.ClientCertificate != nil} {
+		if given {
+			ways++
+		}
+	}
+	if len(d.faults) == before && ways != 1 {
+		d.wrong(n, "exactly one way to tell callers is needed", "anonymous: <name>, unix: with at least one caller, or client_certificate: {ca_file: …}")
 	}
 }
 
