@@ -169,6 +169,16 @@ func (p *Proxy) Malformed(listener, peer string, status int) {
 	p.leave(&r)
 }
 
+// TurnedAway records a connection that was refused, or ended, for what its
+// caller proved: no request of it has an outcome record that could say so.
+func (p *Proxy) TurnedAway(listener string, id authn.Identity, reason string) {
+	r := audit.Record{
+		Kind: audit.Outcome, ID: p.newID(), Time: p.clock(), Listener: listener, Peer: id.Peer,
+		Caller: id.Caller.String(), Thumbprint: id.Thumbprint, Effect: effectDeny, Reason: reason,
+	}
+	p.leave(&r)
+}
+
 // leave writes an outcome record and shows it to who observes.
 func (p *Proxy) leave(r *audit.Record) {
 	if err := p.audit.Write(r); err != nil {

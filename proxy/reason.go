@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/zproxy/zproxy/authn"
 	"github.com/zproxy/zproxy/policy"
@@ -127,6 +128,9 @@ func wireOf(r Reason) wire {
 		return wire{http.StatusGatewayTimeout, codeDeadlineExceeded, "http_response_timeout"}
 	case ReasonCallerGone:
 		return wire{499, codeCanceled, "connection_terminated"}
+	}
+	if strings.HasPrefix(string(r), "certificate_") { // authn/clientcert has a dozen of them
+		return wire{http.StatusUnauthorized, codeUnauthenticated, denied}
 	}
 	return wire{http.StatusInternalServerError, codeInternal, "proxy_internal_error"}
 }

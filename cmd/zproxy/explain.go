@@ -72,7 +72,7 @@ func explain(w io.Writer, q question, args []string) error {
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(cfg.Listeners, func(l config.Listener) bool { return slices.Contains(callersOf(l), caller.String()) }) {
+	if !slices.ContainsFunc(cfg.Listeners, func(l config.Listener) bool { return comesThrough(l, caller.String()) }) {
 		fmt.Fprintf(w, "note        no listener has the caller %s\n", caller)
 	}
 	return explainDecision(w, rules, caller, subject, q, proxy.NewHeaderPatterns(cfg.Upstream.ForwardHeaders))
@@ -90,7 +90,7 @@ func (q question) who(cfg *config.Config) (authn.Caller, error) {
 		if name == "" && l.Anonymous != "" {
 			name = "anonymous:" + l.Anonymous
 		}
-		if name != "" && !slices.Contains(callersOf(l), name) {
+		if name != "" && !comesThrough(l, name) {
 			return authn.Caller{}, usage("its callers are "+strings.Join(callersOf(l), ", "), "listener %s has no caller %q", l.Name, name)
 		}
 	}
@@ -104,10 +104,21 @@ func (q question) who(cfg *config.Config) (authn.Caller, error) {
 	return caller, nil
 }
 
-// callersOf are the callers that can come through l.
+// comesThrough tells whether a caller can come through l.
+func comesThrough(l config.Listener, caller string) bool {
+	if c := l.ClientCertificate; c != nil {
+		return strings.HasPrefix(caller, "spiffe://") && slices.Contains(c.Identity, "spiffe") || strings.HasPrefix(caller, "dns:") && slices.Contains(c.Identity, "dns")
+	}
+	return slices.Contains(callersOf(l), caller)
+}
+
+// callersOf are the callers of l, or how they are spelled.
 func callersOf(l config.Listener) []string {
 	if l.Anonymous != "" {
 		return []string{"anonymous:" + l.Anonymous}
+	}
+	if l.ClientCertificate != nil {
+		return []string{"spiffe://<trust domain>/<path>", "dns:<name>"}
 	}
 	var all []string
 	for _, u := range l.Unix {

@@ -43,6 +43,8 @@ type readiness struct {
 	Ready        bool                     `json:"ready"`
 	ServiceUsers map[string]userReadiness `json:"service_users"`
 	Audit        bool                     `json:"audit"`
+	// Listeners are those that cannot shake hands, or whose files were not taken.
+	Listeners map[string]string `json:"listeners,omitempty"`
 }
 
 // readiness tells from memory whether requests can be served: every service
@@ -61,6 +63,19 @@ func (g *Gateway) readiness() readiness {
 		}
 		r.ServiceUsers[name] = u
 		r.Ready = r.Ready && status.Ready
+	}
+	for i, reloader := range g.reloaders { // one for each of secured
+		fault := g.secured[i].fault(time.Now())
+		r.Ready = r.Ready && fault == ""
+		if err := reloader.failure(); err != nil && fault == "" {
+			fault = err.Error() // the files read before serve on
+		}
+		if fault != "" {
+			if r.Listeners == nil {
+				r.Listeners = make(map[string]string)
+			}
+			r.Listeners[reloader.listener] = fault
+		}
 	}
 	return r
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -51,6 +52,7 @@ func Check(ctx context.Context, cfg *config.Config, options CheckOptions) ([]Fin
 	if err != nil {
 		findings = append(findings, Finding{Level: Fault, About: "upstream", Message: err.Error()})
 	}
+	findings = append(findings, checkTLS(cfg)...)
 	caller := checker{cfg: cfg, catalogue: catalogue, rules: rules, ask: asker(cfg, pool)}
 	if !options.Offline {
 		findings = append(findings, caller.discovery(ctx))
@@ -108,8 +110,14 @@ func checkRules(cfg *config.Config, rules *policy.Policy) []Finding {
 			owned = append(owned, "unix:"+u.Name)
 		}
 	}
+	certificates := slices.ContainsFunc(cfg.Listeners, func(l config.Listener) bool { return l.ClientCertificate != nil })
 	for _, r := range cfg.Rules {
 		for _, name := range r.Callers {
+			pattern, err := authn.ParseCallerPattern(name)
+			if err == nil && !certificates && (strings.HasPrefix(pattern.String(), "spiffe://") || strings.HasPrefix(pattern.String(), "dns:")) {
+				out = append(out, Finding{Level: Warning, About: "rule " + r.Name, Message: "no listener has the caller " + name + ", for none asks for client certificates; add client_certificate to one, or remove it here"})
+				continue
+			}
 			caller, err := authn.ParseCaller(name)
 			if err == nil && (caller.Kind() == authn.KindAnonymous || caller.Kind() == authn.KindUnix) && !slices.Contains(owned, name) {
 				out = append(out, Finding{Level: Warning, About: "rule " + r.Name, Message: "no listener has the caller " + name + "; add it to a listener, or remove it here"})

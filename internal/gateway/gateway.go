@@ -54,6 +54,8 @@ type Gateway struct {
 	proxy     *proxy.Proxy
 	metrics   *metrics
 	servers   []*server
+	secured   []*secured // of listeners with TLS
+	reloaders []*reloader
 	admin     *server // nil: off
 }
 
@@ -131,7 +133,7 @@ func (g *Gateway) makeProxy(options Options) error {
 // audit log. It returns nil after a clean end, and the first error otherwise.
 func (g *Gateway) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	failed := make(chan error, len(g.servers)+2+len(g.sources))
+	failed := make(chan error, len(g.servers)+3+len(g.sources)+2*len(g.secured))
 	running := 0
 	start := func(f func() error) {
 		running++
@@ -141,6 +143,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 		start(func() error { return s.Run(background) })
 	}
 	start(func() error { return g.own.Run(background) })
+	start(func() error { return g.watchFiles(background) })
+	for _, s := range g.secured {
+		for _, job := range s.jobs() {
+			start(func() error { return job(background) })
+		}
+	}
 	g.firstTokens(ctx)
 	for _, s := range g.all() {
 		start(s.serve)

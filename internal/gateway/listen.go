@@ -20,13 +20,16 @@ const hardHeaderFactor = 4
 
 // listen opens the socket of one listener and readies its server.
 func (g *Gateway) listen(l config.Listener) (*server, error) {
-	says, err := authenticator(l)
+	says, tls, err := g.callers(l)
 	if err != nil {
 		return nil, fmt.Errorf("preparing listener %s: %w", l.Name, err)
 	}
 	socket, err := listener.Open(listener.Spec{Name: l.Name, Network: l.Network, Address: l.Address, Mode: l.Mode})
 	if err != nil {
 		return nil, err
+	}
+	if tls != nil {
+		socket = tls.over(g, l.Name, socket)
 	}
 	handler := g.proxy.Listener(l.Name, says)
 	observed := listener.Observe(socket, func(c listener.ConnInfo, status int) {
@@ -39,8 +42,32 @@ func (g *Gateway) listen(l config.Listener) (*server, error) {
 	s.MaxHeaderBytes = hardHeaderFactor * g.cfg.Limits.HeaderBytes
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetHTTP1(true)
-	s.Protocols.SetUnencryptedHTTP2(true) // prior knowledge: zitadel-go without TLS
+	s.Protocols.SetHTTP2(tls != nil)
+	s.Protocols.SetUnencryptedHTTP2(tls == nil) // prior knowledge: zitadel-go without TLS
+	if tls != nil {
+		s.ConnState = tls.connState
+	}
 	return &server{name: l.Name, socket: observed, http: s}, nil
+}
+
+// callers are who is on the connections of l, and the TLS that it has, if it has any.
+func (g *Gateway) callers(l config.Listener) (authn.Authenticator, *secured, error) {
+	if l.TLS == nil {
+		says, err := authenticator(l)
+		return says, nil, err
+	}
+	s, err := g.secure(l)
+	if err != nil {
+		return nil, nil, err
+	}
+	g.secured = append(g.secured, s)
+	g.reloaders = append(g.reloaders, newReloader(l, s.reload))
+	g.metrics.expires(l.Name, s)
+	if s.verifier != nil {
+		return s.verifier, s, nil
+	}
+	says, err := authenticator(l)
+	return says, s, err
 }
 
 // newServer is an http.Server with the timeouts that every one of ours has.

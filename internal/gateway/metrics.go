@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -14,6 +16,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	reloads  *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -27,7 +30,10 @@ func newMetrics() *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 12),
 		}, []string{"listener", "effect"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, collectors.NewGoCollector(),
+	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "zproxy_reloads_total", Help: "Certificate files that were read again, by listener and whether they were taken.",
+	}, []string{"listener", "result"})
+	m.registry.MustRegister(m.requests, m.seconds, m.reloads, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	return m
 }
@@ -35,6 +41,27 @@ func newMetrics() *metrics {
 func (m *metrics) observe(r *audit.Record) {
 	m.requests.WithLabelValues(r.Listener, r.Effect, r.Reason, r.Rule).Inc()
 	m.seconds.WithLabelValues(r.Listener, r.Effect).Observe(r.Duration.Seconds())
+}
+
+// expires exposes when a listener's certificate, and its first CRL, end.
+func (m *metrics) expires(listener string, s *secured) {
+	gauge := func(name, help string, when func() time.Time) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: name, Help: help, ConstLabels: prometheus.Labels{"listener": listener},
+		}, func() float64 {
+			if t := when(); !t.IsZero() {
+				return float64(t.Unix())
+			}
+			return 0
+		}))
+	}
+	gauge("zproxy_certificate_expiry_seconds", "Unix time at which the listener's certificate ends; 0 without one.", s.notAfter)
+	if s.verifier != nil {
+		gauge("zproxy_crl_expiry_seconds", "Unix time at which the first of the listener's CRLs ends; 0 without one.", func() time.Time {
+			end, _ := s.verifier.NextUpdate()
+			return end
+		})
+	}
 }
 
 // watch exposes when each service user's token ends.

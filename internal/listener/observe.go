@@ -2,6 +2,7 @@ package listener
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 )
@@ -38,27 +39,46 @@ func (o *Observed) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, h2 := c.(*tls.Conn); h2 { // the http.Server finds HTTP/2 by this type
+		return c, nil
+	}
 	return &conn{Conn: c, report: o.report}, nil
 }
 
 type connKey struct{}
 
+// found is the connection of a request, and its TLS state if it has one.
+type found struct {
+	*conn
+	state *tls.ConnectionState
+}
+
 // ConnContext is for [http.Server.ConnContext]: it lets Handler find the connection.
 func (o *Observed) ConnContext(ctx context.Context, c net.Conn) context.Context {
-	if c, ok := c.(*conn); ok {
-		return context.WithValue(ctx, connKey{}, c)
+	observed, ok := c.(*conn)
+	if !ok {
+		return ctx
 	}
-	return ctx
+	f := &found{conn: observed}
+	if over := TLSConn(observed); over != nil {
+		state := over.ConnectionState()
+		f.state = &state
+	}
+	return context.WithValue(ctx, connKey{}, f)
 }
 
 // Handler returns h with its requests marked on their connection, so that what
-// is answered to them is told from what net/http answers by itself.
+// is answered to them is told from what net/http answers by itself. Requests
+// over TLS get their TLS state, which net/http cannot see.
 func (o *Observed) Handler(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, ok := r.Context().Value(connKey{}).(*conn)
+		c, ok := r.Context().Value(connKey{}).(*found)
 		if !ok || r.ProtoMajor != 1 {
 			h.ServeHTTP(w, r)
 			return
+		}
+		if c.state != nil {
+			r.TLS = c.state
 		}
 		c.markBegin()
 		defer c.markEnd()

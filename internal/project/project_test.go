@@ -49,7 +49,7 @@ var allowed = map[string][]string{
 	"internal/ownuser":                   {"authn/serviceuser", "internal/zitadel"},
 	"proxy": {"authn", "authn/serviceuser", "internal/audit", "internal/listener", "internal/ownuser", "policy", "policy/message",
 		"policy/operation", "policy/organization", "proxy/limit"},
-	"internal/gateway": {"authn", "authn/serviceuser", "internal/audit", "internal/config", "internal/listener", "internal/ownuser", "internal/zitadel",
+	"internal/gateway": {"authn", "authn/clientcert", "authn/serviceuser", "internal/acme", "internal/audit", "internal/config", "internal/listener", "internal/ownuser", "internal/zitadel",
 		"policy", "policy/cases", "policy/operation", "policy/role", "proxy", "proxy/limit"},
 	"internal/sandbox": {"internal/descriptors"},
 	"cmd/zproxy": {"authn", "authn/serviceuser", "internal/audit", "internal/config", "internal/gateway", "internal/observed", "policy", "policy/cases",

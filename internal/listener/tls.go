@@ -1,0 +1,137 @@
+package listener
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// handshakeTimeout bounds a handshake, and maxHandshakes how many run at once:
+// what a caller that never ends one can cost.
+const (
+	handshakeTimeout = 10 * time.Second
+	maxHandshakes    = 512
+)
+
+// TLS returns a listener whose connections have passed their handshake: none
+// holds up another, and what fails is told to refused, which may be nil and is
+// called by many goroutines. Close ends handshakes under way.
+//
+// Accept gives a [*tls.Conn] where HTTP/2 was agreed on, for the http.Server to
+// see, and else one that [Observe] can watch; [TLSConn] finds the connection in both.
+func TLS(l net.Listener, config *tls.Config, refused func(*tls.Conn, error)) net.Listener {
+	if refused == nil {
+		refused = func(*tls.Conn, error) {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	t := &tlsListener{
+		Listener: l, config: config, refused: refused, ctx: ctx, cancel: cancel,
+		ready: make(chan net.Conn), slots: make(chan struct{}, maxHandshakes), ended: make(chan error, 1),
+	}
+	go t.accept()
+	return t
+}
+
+type tlsListener struct {
+	net.Listener
+	config  *tls.Config
+	refused func(*tls.Conn, error)
+	ctx     context.Context
+	cancel  context.CancelFunc
+	ready   chan net.Conn
+	slots   chan struct{}
+	ended   chan error // why accepting ended
+	running sync.WaitGroup
+}
+
+// accept takes connections and shakes hands with each in a goroutine of its own.
+func (t *tlsListener) accept() {
+	for {
+		c, err := t.Listener.Accept()
+		if err != nil {
+			var temporary interface{ Temporary() bool }
+			if errors.As(err, &temporary) && temporary.Temporary() && t.ctx.Err() == nil { // no file descriptor left, for one
+				select {
+				case <-time.After(50 * time.Millisecond):
+				case <-t.ctx.Done():
+				}
+				continue
+			}
+			t.ended <- err
+			return
+		}
+		select {
+		case t.slots <- struct{}{}:
+			t.running.Go(func() { t.shake(c) })
+		case <-t.ctx.Done():
+			_ = c.Close()
+		}
+	}
+}
+
+func (t *tlsListener) shake(c net.Conn) {
+	conn := tls.Server(c, t.config)
+	ctx, cancel := context.WithTimeout(t.ctx, handshakeTimeout)
+	err := conn.HandshakeContext(ctx)
+	cancel()
+	<-t.slots
+	if err != nil {
+		if t.ctx.Err() == nil {
+			t.refused(conn, err)
+		}
+		_ = conn.Close()
+		return
+	}
+	var out net.Conn = conn
+	if conn.ConnectionState().NegotiatedProtocol != "h2" {
+		out = &overTLS{conn}
+	}
+	select {
+	case t.ready <- out:
+	case <-t.ctx.Done():
+		_ = conn.Close()
+	}
+}
+
+// Accept implements [net.Listener].
+func (t *tlsListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-t.ready:
+		return c, nil
+	case err := <-t.ended:
+		t.ended <- err
+		return nil, err
+	}
+}
+
+// Close implements [net.Listener].
+func (t *tlsListener) Close() error {
+	t.cancel()
+	err := t.Listener.Close()
+	t.running.Wait()
+	return err
+}
+
+// overTLS is a connection with HTTP/1 over TLS. The http.Server must not know it for
+// TLS: it would hand its answers past who observes them.
+type overTLS struct{ *tls.Conn }
+
+// TLSConn is the TLS connection under c, nil where there is none. It may be
+// wrapped by [Observe].
+func TLSConn(c net.Conn) *tls.Conn {
+	for {
+		switch inner := c.(type) {
+		case *tls.Conn:
+			return inner
+		case *overTLS:
+			return inner.Conn
+		case *conn:
+			c = inner.Conn
+		default:
+			return nil
+		}
+	}
+}
