@@ -39,10 +39,7 @@ func New(types *message.Types) (*Environment, error) {
 		cel.Variable("caller", cel.StringType),
 		cel.Variable("operation", cel.StringType),
 	)
-	if err != nil {
-		return nil, fmt.Errorf("preparing conditions: %w", err)
-	}
-	return &Environment{base}, nil
+	return &Environment{base}, err
 }
 
 // Condition is an expression, checked against one request message. It is

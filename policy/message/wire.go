@@ -70,10 +70,7 @@ func typed(f protoreflect.FieldDescriptor, kind protowire.Type, value []byte, ke
 	if f.Message() == nil {
 		return nil
 	}
-	inner, n := protowire.ConsumeBytes(value)
-	if n < 0 {
-		return fmt.Errorf("%s: %w", f.FullName(), protowire.ParseError(n))
-	}
+	inner, _ := protowire.ConsumeBytes(value) // it was consumed once already
 	if f.IsMap() {
 		key := string(f.FullName()) + "\x00" + mapKey(inner)
 		if keys[key] {

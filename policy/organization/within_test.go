@@ -142,6 +142,12 @@ func TestOperationsWithoutMessageAreLimitedByPathOrHeader(t *testing.T) {
 			t.Errorf("%s is limited by %v, want %v", name, by, want)
 		}
 	}
+	for _, name := range []string{"zitadel.action.v2.ActionService/ListTargets", "zitadel.session.v2.SessionService/ListSessions", proj2 + "ListProjectRoles"} {
+		op, m := read(t, name, "{}")
+		if by := organization.Of(op, m.Descriptor()); by != organization.Nothing {
+			t.Errorf("%s has filters, none of an organization, and is limited by %v", name, by)
+		}
+	}
 	at := func(field, id string) organization.Request {
 		return organization.Request{Variables: []operation.Variable{{Field: "user_id", Value: "in"}, {Field: field, Value: id}}}
 	}
