@@ -97,6 +97,7 @@ func badLists(t testing.TB, w *world) []badFile {
 		{"entry with critical extension", list(entryExtended(99)), "entry 7"},
 		{"entry of delta lists", list(entry(x509.RevocationListEntry{ReasonCode: 8})), "removeFromCRL"},
 		{"without end", string(pemOf("X509 CRL", withoutEnd(t, w.root))), "no nextUpdate"},
+		{"without time", list(lasting(0, 0)), "ends before it begins"},
 		{"signed by another CA of the name", string(pemOf("X509 CRL", newCRL(t, other, other))), "has not signed it"},
 		{"SHA-1", list(func(l *x509.RevocationList) { l.SignatureAlgorithm = x509.ECDSAWithSHA1 }), "SHA1"},
 	}

@@ -24,13 +24,13 @@ type told struct {
 	refused *authn.Error
 }
 
-// serve serves the callers of v as a listener would: "/" says who called, and
-// "/stream" goes on until the connection ends.
-func serve(t *testing.T, v *clientcert.Verifier) (addr string, reports chan told) {
+// serve serves the callers of v as a listener would: "/" says who called,
+// "/stream" goes on until the connection ends, and "/stuck" beyond that.
+func serve(t *testing.T, v *clientcert.Verifier) (string, chan told) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
-	reports = make(chan told, 16)
+	reports, stop := make(chan told, 16), make(chan struct{})
 	conns := v.NewConnections(func(id authn.Identity, err *authn.Error) { reports <- told{id, err} })
 	s := &http.Server{
 		TLSConfig: v.ServerConfig(serverBase(t)), ConnState: conns.ConnState, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: 10 * time.Second,
@@ -42,7 +42,11 @@ func serve(t *testing.T, v *clientcert.Verifier) (addr string, reports chan told
 				return
 			}
 			fmt.Fprintf(w, "%s %s %s", r.Proto, id.Caller, id.Thumbprint)
-			if r.URL.Path == "/stream" {
+			switch r.URL.Path {
+			case "/stuck": // heeds no context
+				_ = http.NewResponseController(w).Flush()
+				<-stop
+			case "/stream":
 				_ = http.NewResponseController(w).Flush()
 				<-r.Context().Done()
 			}
@@ -52,7 +56,7 @@ func serve(t *testing.T, v *clientcert.Verifier) (addr string, reports chan told
 	var all sync.WaitGroup
 	all.Go(func() { _ = s.ServeTLS(l, "", "") })
 	all.Go(func() { conns.Run(ctx) })
-	t.Cleanup(func() { cancel(); _ = s.Close(); all.Wait() })
+	t.Cleanup(func() { close(stop); cancel(); _ = s.Close(); all.Wait() })
 	return l.Addr().String(), reports
 }
 

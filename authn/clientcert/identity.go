@@ -61,7 +61,7 @@ func Name(leaf *x509.Certificate, kinds ...authn.Kind) (authn.Caller, error) {
 		return authn.Caller{}, refuse(ReasonIdentity, "it has %d names that could be the caller's; give it one %s", len(candidates), wanted(kinds))
 	}
 	caller, err := authn.ParseCaller(candidates[0])
-	if kind == authn.KindSPIFFE && !strings.HasPrefix(candidates[0], "spiffe://") || err == nil && caller.Kind() != kind {
+	if kind == authn.KindSPIFFE && !strings.HasPrefix(candidates[0], "spiffe://") { // "unix:crm" is a URI too
 		err = fmt.Errorf("its URI name %.80q is no SPIFFE ID, which begins with spiffe://", candidates[0])
 	}
 	if err != nil {
