@@ -180,9 +180,13 @@ func TestWhatCanBeReadInTwoWaysIsRefused(t *testing.T) {
 }
 
 func TestWireThatNestsTooDeepIsRefused(t *testing.T) {
+	shape, _ := types(t).Of(listUsers)
+	filter := shape.Fields().ByName("queries").Message()
+	not := filter.Fields().ByName("not_query")
+	inner := not.Message().Fields().ByName("query")
 	var wire []byte
-	for range 200 { // SearchQuery.not_query.query
-		wire = tag(nil, 10, string(tag(nil, 1, string(wire))))
+	for range 200 {
+		wire = tag(nil, not.Number(), string(tag(nil, inner.Number(), string(wire))))
 	}
 	_, err := types(t).Read(listUsers, message.Source{Body: tag(nil, 3, string(wire))})
 	if err == nil || !strings.Contains(err.Error(), "nests deeper than 100 messages") {
