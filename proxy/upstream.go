@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -27,8 +26,9 @@ type UpstreamConfig struct {
 	Issuer *url.URL
 	// Address is where to connect instead. If nil, Issuer.
 	Address *url.URL
-	// RootCAs verifies the upstream's certificate. If nil, the system's roots.
-	RootCAs *x509.CertPool
+	// TLS is how the upstream is trusted and what proves zproxy to it. If nil, the
+	// system's roots and no certificate. Without ServerName it is the issuer's host.
+	TLS *tls.Config
 }
 
 // NewUpstream makes the two transports: REST and Connect go over HTTP/1.1,
@@ -59,15 +59,18 @@ func NewUpstream(c UpstreamConfig) (*Upstream, error) {
 }
 
 func transport(c UpstreamConfig) *http.Transport {
+	trust := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.TLS != nil {
+		trust = c.TLS.Clone()
+	}
+	if trust.ServerName == "" {
+		trust.ServerName = c.Issuer.Hostname()
+	}
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	return &http.Transport{
 		// No Proxy: where credentials go is the configuration's word, not the environment's.
-		DialContext: dialer.DialContext,
-		TLSClientConfig: &tls.Config{
-			ServerName: c.Issuer.Hostname(),
-			RootCAs:    c.RootCAs,
-			MinVersion: tls.VersionTLS12,
-		},
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        trust,
 		TLSHandshakeTimeout:    5 * time.Second,
 		ResponseHeaderTimeout:  60 * time.Second,
 		MaxResponseHeaderBytes: 256 << 10,

@@ -33,8 +33,16 @@ type Upstream struct {
 	Issuer         *url.URL // scheme and host only
 	Address        *url.URL // where to connect; the issuer when not configured
 	CAFile         string
+	TLS            *UpstreamTLS
 	ForwardHeaders []string // canonical or with a trailing '*'
 	Limit          *Limit
+}
+
+// UpstreamTLS is what zproxy asks of the upstream's TLS beyond the default, and
+// how it proves itself there.
+type UpstreamTLS struct {
+	MinimumVersion           string // "1.2" or "1.3"; "" is 1.2
+	CertificateFile, KeyFile string // both or none
 }
 
 // Limit is a token bucket.

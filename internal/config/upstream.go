@@ -18,6 +18,7 @@ func (d *decoder) upstream(n ast.Node) Upstream {
 		"issuer":          func(n ast.Node) { u.Issuer, issuer = d.publicOrigin(n), n },
 		"address":         func(n ast.Node) { u.Address = d.origin(n) },
 		"ca_file":         func(n ast.Node) { u.CAFile = d.text(n) },
+		"tls":             func(n ast.Node) { u.TLS = d.upstreamTLS(n) },
 		"forward_headers": func(n ast.Node) { u.ForwardHeaders = d.forwardHeaders(n) },
 		"hosts": func(n ast.Node) {
 			if len(d.texts(n)) > 0 {
@@ -38,6 +39,23 @@ func (d *decoder) upstream(n ast.Node) Upstream {
 		d.wrong(issuer, "tokens would cross the network in clear", "use https, give the inner address under address, or say unsafe_plaintext: true under upstream")
 	}
 	return u
+}
+
+func (d *decoder) upstreamTLS(n ast.Node) *UpstreamTLS {
+	t := new(UpstreamTLS)
+	d.mapping(n, keys{
+		"minimum_version": func(n ast.Node) {
+			if t.MinimumVersion = d.text(n); t.MinimumVersion != "1.2" && t.MinimumVersion != "1.3" && t.MinimumVersion != "" {
+				d.wrong(n, fmt.Sprintf("%q is no version of TLS that is accepted", t.MinimumVersion), `write "1.2" or "1.3"`)
+			}
+		},
+		"certificate_file": func(n ast.Node) { t.CertificateFile = d.text(n) },
+		"key_file":         func(n ast.Node) { t.KeyFile = d.text(n) },
+	})
+	if (t.CertificateFile == "") != (t.KeyFile == "") {
+		d.wrong(n, "a certificate and its key belong together", "add both certificate_file and key_file, or neither")
+	}
+	return t
 }
 
 // loopback tells whether a host can only be this machine.

@@ -48,17 +48,17 @@ func Check(ctx context.Context, cfg *config.Config, options CheckOptions) ([]Fin
 		return nil, err
 	}
 	findings := append(checkRules(cfg, rules), grown(rules, options.Known)...)
-	pool, err := roots(cfg.Upstream.CAFile)
+	trust, err := upstreamTLS(cfg.Upstream)
 	if err != nil {
 		findings = append(findings, Finding{Level: Fault, About: "upstream", Message: err.Error()})
 	}
 	findings = append(findings, checkTLS(cfg)...)
-	caller := checker{cfg: cfg, catalogue: catalogue, rules: rules, ask: asker(cfg, pool)}
+	caller := checker{cfg: cfg, catalogue: catalogue, rules: rules, ask: asker(cfg, trust)}
 	if !options.Offline {
 		findings = append(findings, caller.discovery(ctx))
 	}
 	for _, u := range cfg.ServiceUsers {
-		source, err := newSource(cfg, u, pool, zerolog.Nop())
+		source, err := newSource(cfg, u, trust, zerolog.Nop())
 		switch {
 		case err != nil:
 			findings = append(findings, Finding{Level: Fault, About: "service user " + u.Name, Message: err.Error()})

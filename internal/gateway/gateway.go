@@ -78,18 +78,18 @@ func (g *Gateway) assemble(options Options) error {
 	for _, w := range g.policy.Warnings() {
 		g.log.Warn().Str("rule", w.Rule).Msg(w.Message)
 	}
-	pool, err := roots(g.cfg.Upstream.CAFile)
+	trust, err := upstreamTLS(g.cfg.Upstream)
 	if err != nil {
 		return err
 	}
-	if g.upstream, err = newUpstream(g.cfg, pool); err != nil {
+	if g.upstream, err = newUpstream(g.cfg, trust); err != nil {
 		return err
 	}
-	if g.sources, err = newSources(g.cfg, pool, g.log); err != nil {
+	if g.sources, err = newSources(g.cfg, trust, g.log); err != nil {
 		return err
 	}
 	g.metrics.watch(g.sources)
-	g.own = ownUsers(g.cfg, g.sources, pool, g.log)
+	g.own = ownUsers(g.cfg, g.sources, trust, g.log)
 	if g.audit, err = audit.Open(audit.Options{File: g.cfg.Audit.File, Clock: options.Clock}); err != nil {
 		return fmt.Errorf("opening audit log (audit.file): %w", err)
 	}

@@ -2,11 +2,9 @@ package gateway
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -91,38 +89,19 @@ func placed(cfg *config.Config, err error, out config.Faults) error {
 	return out
 }
 
-// roots reads upstream.ca_file. Nil means the system's roots.
-func roots(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading upstream.ca_file: %w", err)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, fmt.Errorf("reading the system's certificate authorities: %w", err)
-	}
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("reading upstream.ca_file %s: no PEM certificate in it; it must hold the CA that signed ZITADEL's certificate", file)
-	}
-	return pool, nil
-}
-
-func newUpstream(cfg *config.Config, pool *x509.CertPool) (*proxy.Upstream, error) {
+func newUpstream(cfg *config.Config, trust *tls.Config) (*proxy.Upstream, error) {
 	return proxy.NewUpstream(proxy.UpstreamConfig{
-		Issuer: cfg.Upstream.Issuer, Address: cfg.Upstream.Address, RootCAs: pool,
+		Issuer: cfg.Upstream.Issuer, Address: cfg.Upstream.Address, TLS: trust,
 	})
 }
 
 // newSources reads the credential files of all service users; faults of
 // several are reported together.
-func newSources(cfg *config.Config, pool *x509.CertPool, log zerolog.Logger) (map[string]*serviceuser.Source, error) {
+func newSources(cfg *config.Config, trust *tls.Config, log zerolog.Logger) (map[string]*serviceuser.Source, error) {
 	sources := make(map[string]*serviceuser.Source, len(cfg.ServiceUsers))
 	var faults []error
 	for _, u := range cfg.ServiceUsers {
-		s, err := newSource(cfg, u, pool, log)
+		s, err := newSource(cfg, u, trust, log)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("service user %s: %w", u.Name, err))
 			continue
@@ -132,17 +111,17 @@ func newSources(cfg *config.Config, pool *x509.CertPool, log zerolog.Logger) (ma
 	return sources, errors.Join(faults...)
 }
 
-func newSource(cfg *config.Config, u config.ServiceUser, pool *x509.CertPool, log zerolog.Logger) (*serviceuser.Source, error) {
+func newSource(cfg *config.Config, u config.ServiceUser, trust *tls.Config, log zerolog.Logger) (*serviceuser.Source, error) {
 	return serviceuser.New(serviceuser.Config{
 		Name: u.Name, Issuer: cfg.Upstream.Issuer, Address: cfg.Upstream.Address,
-		Transport: tokenTransport(cfg.Upstream.Issuer.Hostname(), pool),
+		Transport: tokenTransport(trust),
 		Observe:   func(e serviceuser.Event) { logEvent(log, e) },
 	}, credential(u))
 }
 
 // ownUsers keeps track of whose the tokens of sources are. System users are no
 // users of the instance.
-func ownUsers(cfg *config.Config, sources map[string]*serviceuser.Source, pool *x509.CertPool, log zerolog.Logger) *ownuser.Users {
+func ownUsers(cfg *config.Config, sources map[string]*serviceuser.Source, trust *tls.Config, log zerolog.Logger) *ownuser.Users {
 	var fixed, replaceable []ownuser.Source
 	for _, u := range cfg.ServiceUsers {
 		switch {
@@ -153,12 +132,12 @@ func ownUsers(cfg *config.Config, sources map[string]*serviceuser.Source, pool *
 			fixed = append(fixed, sources[u.Name])
 		}
 	}
-	return ownuser.New(asker(cfg, pool), log, fixed, replaceable)
+	return ownuser.New(asker(cfg, trust), log, fixed, replaceable)
 }
 
 // asker asks ZITADEL on zproxy's own behalf.
-func asker(cfg *config.Config, pool *x509.CertPool) *zitadel.Client {
-	return zitadel.New(cfg.Upstream.Issuer, cfg.Upstream.Address, tokenTransport(cfg.Upstream.Issuer.Hostname(), pool))
+func asker(cfg *config.Config, trust *tls.Config) *zitadel.Client {
+	return zitadel.New(cfg.Upstream.Issuer, cfg.Upstream.Address, tokenTransport(trust))
 }
 
 // credential is the one kind that the configuration gives u.
@@ -177,11 +156,10 @@ func credential(u config.ServiceUser) serviceuser.Credential {
 	}
 }
 
-// tokenTransport reaches the token endpoint under the issuer's name, whatever
-// the address, with the trust of upstream.ca_file or, if pool is nil, the system's.
-func tokenTransport(name string, pool *x509.CertPool) *http.Transport {
+// tokenTransport reaches the token endpoint with the same trust as requests go upstream with.
+func tokenTransport(trust *tls.Config) *http.Transport {
 	return &http.Transport{
-		TLSClientConfig:     &tls.Config{ServerName: name, RootCAs: pool, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:     trust.Clone(),
 		TLSHandshakeTimeout: 5 * time.Second,
 		// Tokens are fetched hours apart: an idle connection would only be found dead.
 		DisableKeepAlives: true,

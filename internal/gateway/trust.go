@@ -1,0 +1,74 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"sync/atomic"
+
+	"github.com/zproxy/zproxy/internal/config"
+)
+
+// upstreamTLS is how ZITADEL is trusted, and what proves zproxy to it: under the
+// issuer's name, whatever the address.
+func upstreamTLS(u config.Upstream) (*tls.Config, error) {
+	c := &tls.Config{ServerName: u.Issuer.Hostname(), MinVersion: tls.VersionTLS12}
+	var err error
+	if c.RootCAs, err = roots(u.CAFile); err != nil {
+		return c, err
+	}
+	if u.TLS == nil {
+		return c, nil
+	}
+	if u.TLS.MinimumVersion == "1.3" {
+		c.MinVersion = tls.VersionTLS13
+	}
+	if u.TLS.CertificateFile != "" {
+		own := &ownCertificate{certFile: u.TLS.CertificateFile, keyFile: u.TLS.KeyFile}
+		if _, err := own.get(nil); err != nil {
+			return c, err
+		}
+		c.GetClientCertificate = own.get
+	}
+	return c, nil
+}
+
+// ownCertificate proves zproxy to whatever stands before ZITADEL. Its files are
+// read at each handshake, which are rare; those that cannot be read leave the
+// last good ones in use.
+type ownCertificate struct {
+	certFile, keyFile string
+	last              atomic.Pointer[tls.Certificate]
+}
+
+func (o *ownCertificate) get(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(o.certFile, o.keyFile)
+	if err == nil {
+		o.last.Store(&pair)
+		return &pair, nil
+	}
+	if last := o.last.Load(); last != nil {
+		return last, nil
+	}
+	return nil, fmt.Errorf("reading upstream.tls certificate_file %s and key_file %s: %w", o.certFile, o.keyFile, err)
+}
+
+// roots reads upstream.ca_file. Nil means the system's roots.
+func roots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading upstream.ca_file: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("reading the system's certificate authorities: %w", err)
+	}
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("reading upstream.ca_file %s: no PEM certificate in it; it must hold the CA that signed ZITADEL's certificate", file)
+	}
+	return pool, nil
+}
