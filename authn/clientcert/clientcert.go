@@ -5,8 +5,8 @@
 // request: the chain to the CA file with the usage of a client, validity, name
 // constraints, the strength of keys and signatures, revocation by CRL, and that
 // the certificate names exactly one caller. Nothing that is missing means "no
-// check": a CA or CRL file that cannot be read is an error, and so is a CRL past
-// its end.
+// check": a CA or CRL file that cannot be read is an error, and a CRL past its
+// end refuses its CA's callers.
 package clientcert
 
 import (
