@@ -80,20 +80,3 @@ func newReplayBody(body []byte) *replayBody {
 
 // Close does nothing: there is nothing to release.
 func (b *replayBody) Close() error { return nil }
-
-// readBody reads the whole body, up to limit bytes.
-func readBody(r *http.Request, limit int64) ([]byte, error) {
-	if r.ContentLength > limit {
-		return nil, errTooLarge
-	}
-	if r.ContentLength >= 0 {
-		body := make([]byte, r.ContentLength)
-		_, err := io.ReadFull(r.Body, body)
-		return body, err
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-	if err == nil && int64(len(body)) > limit {
-		return nil, errTooLarge
-	}
-	return body, err
-}

@@ -36,6 +36,7 @@ type exchange struct {
 	auth    []string             // the value of Authorization upstream
 	org     []string             // the value of x-zitadel-orgid upstream; nil for none
 	whole   []byte               // the body, where it was read before forwarding
+	holds   int64                // bytes of memory that whole took
 	isRead  bool                 // whole is all of the body, nil if that is empty
 	message protoreflect.Message // the request message, where a rule judges it
 	body    *inBody              // the body, where it streams
@@ -115,6 +116,9 @@ func (x *exchange) end() {
 	broke := recover()
 	if broke != nil {
 		x.brokeOff(broke)
+	}
+	if x.holds > 0 {
+		x.memory.give(x.holds)
 	}
 	x.record.Kind = audit.Outcome
 	x.record.Status = x.w.status

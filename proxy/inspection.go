@@ -67,6 +67,12 @@ func (x *exchange) bodyRefused(err error) *refusal {
 		return tooLarge("limits.inspect_body_bytes", x.inspectBytes)
 	case errors.Is(err, errEncoding):
 		return refuse(ReasonEncoding, "the body of "+string(x.resolved.Operation.Name)+" has to be looked into and is compressed in a way that cannot be; send it as it is, or gzip by Connect or gRPC")
+	case errors.Is(err, errBusy):
+		r := refuse(ReasonBusy, "too many large bodies are being looked into; try again, or raise limits.inspect_total_bytes")
+		r.retryAfter = 1
+		return r
+	case errors.Is(err, errSlow):
+		return refuse(ReasonBodyRead, "the body did not arrive within "+wholeBodyTime.String())
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return refuse(ReasonBodyRead, "the body ended before its announced end")
 	case errors.Is(err, errOwnUser):

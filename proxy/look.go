@@ -3,7 +3,6 @@ package proxy
 import (
 	"encoding/binary"
 	"errors"
-	"io"
 	"net/http"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -46,12 +45,9 @@ func (x *exchange) readWhole() *refusal {
 		x.isRead = true
 		return nil
 	}
-	body, err := readBody(x.in, x.inspectBytes)
-	switch {
-	case errors.Is(err, errTooLarge):
+	body, err := x.readWholeBody(x.inspectBytes)
+	if err != nil {
 		return x.bodyRefused(err)
-	case err != nil:
-		return x.bodyRefused(io.ErrUnexpectedEOF)
 	}
 	x.isRead = true
 	if len(body) > 0 {

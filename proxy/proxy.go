@@ -37,10 +37,12 @@ type Config struct {
 	// ForwardHeaders pass besides the built-in allowlist.
 	ForwardHeaders HeaderPatterns
 	// HeaderBytes and BodyBytes bound a request; InspectBytes bounds a body that
-	// is read before it is forwarded. All in bytes, all required.
+	// is read before it is forwarded. All in bytes, all required. InspectTotal
+	// bounds what such bodies hold together; if 0, eight of the largest.
 	HeaderBytes  int
 	BodyBytes    int64
 	InspectBytes int64
+	InspectTotal int64
 	// UpstreamLimit bounds what the upstream is asked, in requests, and is shared
 	// fairly among callers. If nil, nothing does.
 	UpstreamLimit *limit.Limit
@@ -101,6 +103,7 @@ type Proxy struct {
 	bodyBytes    int64
 	inspectBytes int64
 
+	memory  memory         // of bodies that are read whole
 	running sync.WaitGroup // requests that have not left their outcome record yet
 }
 
@@ -135,6 +138,9 @@ func New(c Config) (*Proxy, error) {
 		forward: c.ForwardHeaders, hints: c.Hints, log: c.Log, reverseLog: log.New(c.Log, "", 0), observe: c.Observe, clock: c.Clock, newID: c.NewID,
 		headerBytes: c.HeaderBytes, bodyBytes: c.BodyBytes, inspectBytes: c.InspectBytes,
 		own: c.OwnUsers, limits: limit.New(c.UpstreamLimit, c.RuleLimits),
+	}
+	if p.memory.most = c.InspectTotal; p.memory.most == 0 {
+		p.memory.most = 8 * c.InspectBytes
 	}
 	if p.own == nil {
 		p.own = named(c.ServiceUsers)

@@ -23,6 +23,7 @@ const (
 	ReasonBodyRead         Reason = "body_read"            // the caller's body ended early
 	ReasonOrganization     Reason = "organization_header"  // x-zitadel-orgid given twice or not an id
 	ReasonNoUserToken      Reason = "no_user_token"        // the rule passes the caller's own token and there is none
+	ReasonBusy             Reason = "busy"                 // bodies that are looked into hold all the memory there is for them
 	ReasonOwnUsersUnknown  Reason = "own_users_unknown"    // whose a service user's token is has not been learned yet
 	ReasonEvidence         Reason = "evidence"             // the audit record cannot be written
 	ReasonLimit            Reason = "limit"                // the rule's or the upstream's rate is used up
@@ -118,7 +119,7 @@ func wireOf(r Reason) wire {
 		return wire{http.StatusRequestEntityTooLarge, codeResourceExhausted, malformed}
 	case ReasonLimit:
 		return wire{http.StatusTooManyRequests, codeResourceExhausted, denied}
-	case ReasonEvidence, ReasonOwnUsersUnknown, ReasonTokenUnavailable, ReasonTokenRefused:
+	case ReasonEvidence, ReasonBusy, ReasonOwnUsersUnknown, ReasonTokenUnavailable, ReasonTokenRefused:
 		return wire{http.StatusServiceUnavailable, codeUnavailable, "proxy_internal_error"}
 	case ReasonUnreachable:
 		return wire{http.StatusBadGateway, codeUnavailable, "destination_unavailable"}

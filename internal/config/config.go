@@ -167,5 +167,8 @@ type Limits struct {
 	HeaderBytes int           // request header, default 64 KiB; beyond it 431
 	BodyBytes   int64         // request body, default 32 MiB, 0 in no case; beyond it 413
 	InspectBody int64         // body that is read before it is forwarded because it may name a user, default 4 MiB; beyond it 413
+	InspectAll  int64         // what such bodies may hold together (key inspect_total_bytes), default 32 MiB; beyond it 503
+	Connections int           // open connections of each listener, default 10,000; beyond it closed at once
+	PerAddress  int           // of them from one address (key connections_per_address), default 1,000
 	Drain       time.Duration // at the end: how long requests in flight may take, default 30s
 }

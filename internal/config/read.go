@@ -17,6 +17,9 @@ const (
 	DefaultHeaderBytes = 64 << 10
 	DefaultBodyBytes   = 32 << 20
 	DefaultInspectBody = 4 << 20
+	DefaultInspectAll  = 32 << 20
+	DefaultConnections = 10_000
+	DefaultPerAddress  = 1_000
 	DefaultDrain       = 30 * time.Second
 )
 
@@ -70,7 +73,8 @@ func parse(name string, data []byte, required ...string) (*Config, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // a byte order mark, which editors of Windows write
 	d := newDecoder(name, data)
 	c := &Config{Limits: Limits{
-		HeaderBytes: DefaultHeaderBytes, BodyBytes: DefaultBodyBytes, InspectBody: DefaultInspectBody, Drain: DefaultDrain,
+		HeaderBytes: DefaultHeaderBytes, BodyBytes: DefaultBodyBytes, InspectBody: DefaultInspectBody, InspectAll: DefaultInspectAll,
+		Connections: DefaultConnections, PerAddress: DefaultPerAddress, Drain: DefaultDrain,
 	}}
 	usersRead := true
 	if root := d.parse(data); root != nil {
@@ -142,10 +146,13 @@ func (d *decoder) admin(n ast.Node) *Admin {
 
 func (d *decoder) limits(n ast.Node, l *Limits) {
 	d.mapping(n, keys{
-		"header_bytes":       func(n ast.Node) { l.HeaderBytes = int(d.size(n, 1<<10, 1<<20)) },
-		"body_bytes":         func(n ast.Node) { l.BodyBytes = d.size(n, 1<<10, 1<<40) },
-		"inspect_body_bytes": func(n ast.Node) { l.InspectBody = d.size(n, 1<<10, 1<<30) },
-		"drain":              func(n ast.Node) { l.Drain = d.duration(n) },
+		"header_bytes":            func(n ast.Node) { l.HeaderBytes = int(d.size(n, 1<<10, 1<<20)) },
+		"body_bytes":              func(n ast.Node) { l.BodyBytes = d.size(n, 1<<10, 1<<40) },
+		"inspect_body_bytes":      func(n ast.Node) { l.InspectBody = d.size(n, 1<<10, 1<<30) },
+		"inspect_total_bytes":     func(n ast.Node) { l.InspectAll = d.size(n, 1<<20, 1<<40) },
+		"connections":             func(n ast.Node) { l.Connections = int(d.whole(n, 1, 1_000_000)) },
+		"connections_per_address": func(n ast.Node) { l.PerAddress = int(d.whole(n, 1, 1_000_000)) },
+		"drain":                   func(n ast.Node) { l.Drain = d.duration(n) },
 	})
 }
 

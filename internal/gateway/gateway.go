@@ -57,12 +57,30 @@ type Gateway struct {
 	secured   []*secured // of listeners with TLS
 	reloaders []*reloader
 	admin     *server // nil: off
+	now       func() time.Time
+	quiet     quiet
+}
+
+// quiet lets one line a minute through.
+type quiet struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+func (q *quiet) begin(now time.Time) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if now.Sub(q.last) < time.Minute {
+		return false
+	}
+	q.last = now
+	return true
 }
 
 // New reads every file that cfg names and opens every socket. An error says
 // which part of the configuration is at fault; nothing stays open then.
 func New(cfg *config.Config, options Options) (*Gateway, error) {
-	g := &Gateway{cfg: cfg, log: options.Log, metrics: newMetrics()}
+	g := &Gateway{cfg: cfg, log: options.Log, metrics: newMetrics(), now: options.now}
 	if err := g.assemble(options); err != nil {
 		g.close()
 		return nil, err
@@ -121,7 +139,7 @@ func (g *Gateway) makeProxy(options Options) error {
 	g.proxy, err = proxy.New(proxy.Config{
 		Catalogue: g.catalogue, Policy: g.policy, ServiceUsers: users, OwnUsers: g.own.Known, Upstream: g.upstream, Audit: g.audit,
 		ForwardHeaders: proxy.NewHeaderPatterns(g.cfg.Upstream.ForwardHeaders),
-		HeaderBytes:    g.cfg.Limits.HeaderBytes, BodyBytes: g.cfg.Limits.BodyBytes, InspectBytes: g.cfg.Limits.InspectBody,
+		HeaderBytes:    g.cfg.Limits.HeaderBytes, BodyBytes: g.cfg.Limits.BodyBytes, InspectBytes: g.cfg.Limits.InspectBody, InspectTotal: g.cfg.Limits.InspectAll,
 		UpstreamLimit: (*limit.Limit)(g.cfg.Upstream.Limit), RuleLimits: ruleLimits, Hints: g.cfg.Hints,
 		Log: g.log, Observe: g.metrics.observe, Clock: options.Clock, NewID: options.NewID,
 	})

@@ -28,6 +28,8 @@ func (g *Gateway) listen(l config.Listener) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	bounds := listener.Bounds{Total: g.cfg.Limits.Connections, PerAddress: g.cfg.Limits.PerAddress}
+	socket = listener.Bound(socket, bounds, func(from net.Addr) { g.crowded(l.Name, from) })
 	if tls != nil {
 		socket = tls.over(g, l.Name, socket)
 	}
@@ -48,6 +50,15 @@ func (g *Gateway) listen(l config.Listener) (*server, error) {
 		s.ConnState = tls.connState
 	}
 	return &server{name: l.Name, socket: observed, http: s}, nil
+}
+
+// crowded tells of a connection that was one too many. There is no request to
+// record yet; a line for each would be a way to fill the log.
+func (g *Gateway) crowded(name string, from net.Addr) {
+	g.metrics.crowded.WithLabelValues(name).Inc()
+	if g.quiet.begin(g.now()) {
+		g.log.Warn().Str("listener", name).Stringer("peer", from).Msg("connection closed: the limits of open connections are reached; see limits.connections and zproxy_connections_refused_total")
+	}
 }
 
 // callers are who is on the connections of l, and the TLS that it has, if it has any.

@@ -17,6 +17,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	reloads  *prometheus.CounterVec
+	crowded  *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -33,7 +34,10 @@ func newMetrics() *metrics {
 	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "zproxy_reloads_total", Help: "Certificate files that were read again, by listener and whether they were taken.",
 	}, []string{"listener", "result"})
-	m.registry.MustRegister(m.requests, m.seconds, m.reloads, collectors.NewGoCollector(),
+	m.crowded = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "zproxy_connections_refused_total", Help: "Connections closed at once because too many were open, by listener.",
+	}, []string{"listener"})
+	m.registry.MustRegister(m.requests, m.seconds, m.reloads, m.crowded, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	return m
 }

@@ -60,8 +60,10 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 
 // CloseWrite shuts down the writing side. net/http does so after its answer, or
 // the reset that follows a close with bytes unread would take the answer away.
-func (c *conn) CloseWrite() error {
-	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+func (c *conn) CloseWrite() error { return closeWrite(c.Conn) }
+
+func closeWrite(c net.Conn) error {
+	if w, ok := c.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()
 	}
 	return errors.ErrUnsupported
@@ -80,9 +82,20 @@ func statusOf(p []byte) (int, bool) {
 	return status, err == nil && status >= 100
 }
 
+// accepted is the connection under those that wrap it.
+func accepted(c net.Conn) net.Conn {
+	for {
+		w, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return c
+		}
+		c = w.NetConn()
+	}
+}
+
 // peer is the other end in the form that audit records use.
 func (c *conn) peer() string {
-	s, ok := c.Conn.(syscall.Conn)
+	s, ok := accepted(c.Conn).(syscall.Conn)
 	if _, local := c.RemoteAddr().(*net.UnixAddr); !local || !ok {
 		return c.RemoteAddr().String()
 	}

@@ -1,0 +1,95 @@
+package listener
+
+import (
+	"net"
+	"sync"
+)
+
+// Bounds are how many connections may be open at once: in all, and from one
+// address. Peers of a unix socket have no address and count in all only.
+type Bounds struct{ Total, PerAddress int }
+
+// Bound returns a listener that closes connections beyond b at once, and tells
+// refused of each, which may be nil.
+func Bound(l net.Listener, b Bounds, refused func(net.Addr)) net.Listener {
+	if refused == nil {
+		refused = func(net.Addr) {}
+	}
+	return &bounded{Listener: l, bounds: b, refused: refused, from: make(map[string]int)}
+}
+
+type bounded struct {
+	net.Listener
+	bounds  Bounds
+	refused func(net.Addr)
+
+	mu   sync.Mutex
+	open int
+	from map[string]int
+}
+
+// Accept implements [net.Listener].
+func (b *bounded) Accept() (net.Conn, error) {
+	for {
+		c, err := b.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		address := addressOf(c)
+		if b.enter(address) {
+			return &counted{Conn: c, leave: sync.OnceFunc(func() { b.leave(address) })}, nil
+		}
+		_ = c.Close()
+		b.refused(c.RemoteAddr())
+	}
+}
+
+func addressOf(c net.Conn) string {
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return a.IP.String()
+	}
+	return ""
+}
+
+func (b *bounded) enter(address string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.open >= b.bounds.Total || address != "" && b.from[address] >= b.bounds.PerAddress {
+		return false
+	}
+	b.open++
+	if address != "" {
+		b.from[address]++
+	}
+	return true
+}
+
+func (b *bounded) leave(address string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.open--
+	if address == "" {
+		return
+	}
+	if b.from[address]--; b.from[address] == 0 {
+		delete(b.from, address)
+	}
+}
+
+// counted is a connection that leaves its place when it is closed.
+type counted struct {
+	net.Conn
+	leave func()
+}
+
+// Close implements [net.Conn].
+func (c *counted) Close() error {
+	defer c.leave()
+	return c.Conn.Close()
+}
+
+// CloseWrite shuts down the writing side, where there is one.
+func (c *counted) CloseWrite() error { return closeWrite(c.Conn) }
+
+// NetConn returns the connection as it was accepted.
+func (c *counted) NetConn() net.Conn { return c.Conn }
