@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 	"policy/role":                        {"policy/operation"},
 	"authn/clientcert":                   {"authn"},
 	"internal/listener":                  {"authn"},
+	"internal/devcerts":                  {"authn"},
 	"internal/observed":                  {"authn", "internal/audit", "policy", "policy/operation"},
 	"internal/ownuser":                   {"authn/serviceuser", "internal/zitadel"},
 	"proxy": {"authn", "authn/serviceuser", "internal/audit", "internal/listener", "internal/ownuser", "policy", "policy/message",
@@ -52,7 +53,7 @@ var allowed = map[string][]string{
 	"internal/gateway": {"authn", "authn/clientcert", "authn/serviceuser", "internal/acme", "internal/audit", "internal/config", "internal/listener", "internal/ownuser", "internal/zitadel",
 		"policy", "policy/cases", "policy/operation", "policy/role", "proxy", "proxy/limit"},
 	"internal/sandbox": {"internal/descriptors"},
-	"cmd/zproxy": {"authn", "authn/serviceuser", "internal/audit", "internal/config", "internal/gateway", "internal/observed", "policy", "policy/cases",
+	"cmd/zproxy": {"authn", "authn/serviceuser", "internal/audit", "internal/config", "internal/devcerts", "internal/gateway", "internal/observed", "policy", "policy/cases",
 		"policy/operation", "policy/review", "policy/role", "proxy"},
 	"cmd/zproxy-demo": {"internal/audit", "internal/config", "internal/gateway", "internal/sandbox", "policy", "policy/operation"},
 }
