@@ -26,6 +26,8 @@ type demo struct {
 	client               *http.Client
 	url, audit, file     string
 	alice, reader, robot string // user ids
+	organization         string
+	certs, meshURL       string
 }
 
 // run starts both, takes the tour, and serves on unless once.
@@ -62,7 +64,7 @@ func run(ctx context.Context, out io.Writer, address string, once bool) (err err
 			err = e
 		}
 	}()
-	d.url = "http://" + g.Address("local").String()
+	d.url, d.meshURL = "http://"+g.Address("local").String(), "https://"+g.Address("mesh").String()
 	fmt.Fprintf(out, introduction, d.sandbox.Issuer(), d.url, indent(text))
 	if err := ready(ctx, g); err != nil {
 		return err
@@ -74,7 +76,7 @@ func run(ctx context.Context, out io.Writer, address string, once bool) (err err
 		_, err = fmt.Fprintln(out, "\nThat is all. Your own: zproxy run --issuer https://acme.zitadel.cloud --key key.json --allow 'UserService/List*'")
 		return err
 	}
-	fmt.Fprintf(out, serving, d.url, d.url, d.alice, d.url, d.file, d.audit)
+	fmt.Fprintf(out, serving, d.url, d.url, d.alice, d.url, d.certs, d.meshURL, d.organization, d.file, d.audit)
 	<-ctx.Done()
 	return nil
 }
@@ -96,6 +98,7 @@ zproxy keeps serving until you press Ctrl-C. In another terminal:
   curl -H 'Content-Type: application/json' -d '{}' %s/v2/users
   curl %s/v2/users/%s
   curl -i -H 'Origin: http://localhost' %s/v2/users/1          # a browser is no caller
+  cd %s && curl --cacert ca.crt --cert crm.crt --key crm.key -H 'Content-Type: application/json' %s/v2/users -d '{"queries":[{"organizationIdQuery":{"organizationId":"%s"}}]}'
   go run ./cmd/zproxy explain --config %s --caller anonymous:local POST /v2/users
   tail -f %s
 `
@@ -105,13 +108,17 @@ func (d *demo) configure(dir, address string) (string, error) {
 	d.alice = d.sandbox.Users()["alice@acme.example"]
 	d.reader = d.sandbox.AddMachineUser("zproxy", "IAM_OWNER")
 	d.robot = d.sandbox.AddMachineUser("build-robot")
+	d.organization = sandbox.Organization
 	key, err := d.sandbox.KeyFile(d.reader)
 	if err != nil {
 		return "", err
 	}
+	if err := d.certificates(filepath.Join(dir, "certs")); err != nil {
+		return "", err
+	}
 	files := map[string]string{
 		filepath.Join(dir, "zproxy.json"): string(key),
-		d.file:                            fmt.Sprintf(configuration, d.sandbox.Issuer(), address, filepath.Join(dir, "zproxy.json"), d.audit),
+		d.file:                            strings.NewReplacer("$ISSUER", d.sandbox.Issuer().String(), "$ADDRESS", address, "$DIR", dir, "$ORGANIZATION", d.organization).Replace(configuration),
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if err := os.WriteFile(name, []byte(files[name]), 0o600); err != nil {
@@ -122,18 +129,27 @@ func (d *demo) configure(dir, address string) (string, error) {
 }
 
 const configuration = `version: 1
-upstream: {issuer: "%s"}
+upstream: {issuer: "$ISSUER"}
 listeners:
-  - {name: local, address: "%s", callers: {anonymous: local}}
+  - {name: local, address: "$ADDRESS", callers: {anonymous: local}}
+  - name: mesh
+    address: 127.0.0.1:0
+    tls: {certificate_file: $DIR/certs/server.crt, key_file: $DIR/certs/server.key}
+    callers: {client_certificate: {ca_file: $DIR/certs/ca.crt}}
 service_users:
   - name: zproxy
-    private_key_jwt: {key_file: %s}
+    private_key_jwt: {key_file: $DIR/zproxy.json}
 rules:                                           # nothing else is allowed
   - name: directory
     callers: ["anonymous:local"]
     operations:
       - zitadel.user.v2.UserService/GetUserByID
       - zitadel.user.v2.UserService/List*
+    as: zproxy
+  - name: crm
+    callers: ["spiffe://acme.internal/crm"]
+    operations: [zitadel.user.v2.UserService/ListUsers]
+    organizations: ["$ORGANIZATION"]       # header, path, query and body name no other
     as: zproxy
   - name: automation
     callers: ["anonymous:local"]
@@ -144,7 +160,7 @@ rules:                                           # nothing else is allowed
     callers: ["anonymous:local"]
     operations: [zitadel.auth.v1.AuthService/GetMyUser]
     as: caller                                   # the caller's own user token is passed on
-audit: {file: %s}
+audit: {file: $DIR/audit.jsonl}
 hints: true                                      # refusals say which lines would allow them
 `
 

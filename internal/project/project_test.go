@@ -55,7 +55,7 @@ var allowed = map[string][]string{
 	"internal/sandbox": {"internal/descriptors"},
 	"cmd/zproxy": {"authn", "authn/serviceuser", "internal/audit", "internal/config", "internal/devcerts", "internal/gateway", "internal/observed", "policy", "policy/cases",
 		"policy/operation", "policy/review", "policy/role", "proxy"},
-	"cmd/zproxy-demo": {"internal/audit", "internal/config", "internal/gateway", "internal/sandbox", "policy", "policy/operation"},
+	"cmd/zproxy-demo": {"internal/audit", "internal/config", "internal/devcerts", "internal/gateway", "internal/sandbox", "policy", "policy/operation"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {
