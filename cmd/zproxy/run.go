@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"time"
@@ -8,7 +11,10 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"github.com/zproxy/zproxy/internal/config"
+	"github.com/zproxy/zproxy/internal/confine"
 	"github.com/zproxy/zproxy/internal/gateway"
+	"github.com/zproxy/zproxy/internal/systemd"
 )
 
 func newRun() *cobra.Command {
@@ -33,11 +39,10 @@ which everybody may perform the operations given with --allow, as one service us
 			if err != nil {
 				return err
 			}
-			g, err := gateway.New(cfg, gateway.Options{Log: log})
-			if err != nil {
+			if err := f.serve(c.Context(), cfg, log); err != nil {
 				return &failure{exitFailed, f.checkHint(), f.named(err)}
 			}
-			return g.Run(c.Context())
+			return nil
 		},
 	}
 	c.Flags().StringVar(&f.config, "config", "", "the configuration `file`")
@@ -52,6 +57,51 @@ which everybody may perform the operations given with --allow, as one service us
 	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "loopback `address` to listen on")
 	c.Flags().StringVar(&f.audit, "audit", "-", "`file` for audit records; - is standard output")
 	return c
+}
+
+// serve runs until ctx ends. systemd, where there is one, passes sockets on and
+// is told how things are.
+func (f *runFlags) serve(ctx context.Context, cfg *config.Config, log zerolog.Logger) error {
+	names := make([]string, len(cfg.Listeners))
+	for i, l := range cfg.Listeners {
+		names[i] = l.Name
+	}
+	sockets, err := systemd.Inherit(names)
+	if err != nil {
+		return err
+	}
+	g, err := gateway.New(cfg, gateway.Options{
+		Log: log, Socket: sockets.Take, Draining: systemd.Stopping,
+		Serving: func() { systemd.Ready(fmt.Sprintf("serving %d listeners", len(names))) },
+	})
+	if err != nil {
+		return err
+	}
+	if err := confined(cfg, log); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watched := make(chan error, 1)
+	// Asking for readiness, whatever the answer, shows that nothing is stuck.
+	go func() { watched <- systemd.Watchdog(ctx, func() bool { g.Ready(); return true }) }()
+	err = g.Run(ctx)
+	cancel()
+	return errors.Join(err, <-watched)
+}
+
+// confined keeps the process to the files that cfg names, unless cfg says not to.
+func confined(cfg *config.Config, log zerolog.Logger) error {
+	if !cfg.Confine {
+		log.Warn().Msg("confinement is off: confine is false")
+		return nil
+	}
+	files := gateway.FilesOf(cfg)
+	said, err := confine.Apply(confine.Files{Read: files.Read, Write: files.Write, WriteDirs: files.Directories})
+	if err == nil {
+		log.Info().Msg(said)
+	}
+	return err
 }
 
 // newLog is the operator's log: for people on a terminal, for programs elsewhere.

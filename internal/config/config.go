@@ -22,6 +22,8 @@ type Config struct {
 	Limits       Limits
 	// Hints (key hints: true) adds to a refusal the lines that would allow it.
 	Hints bool
+	// Confine (key confine, default true) keeps the process to the files named here.
+	Confine bool
 
 	file      string
 	lines     []string

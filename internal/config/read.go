@@ -72,7 +72,7 @@ func Parse(name string, data []byte) (*Config, error) {
 func parse(name string, data []byte, required ...string) (*Config, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // a byte order mark, which editors of Windows write
 	d := newDecoder(name, data)
-	c := &Config{Limits: Limits{
+	c := &Config{Confine: true, Limits: Limits{
 		HeaderBytes: DefaultHeaderBytes, BodyBytes: DefaultBodyBytes, InspectBody: DefaultInspectBody, InspectAll: DefaultInspectAll,
 		Connections: DefaultConnections, PerAddress: DefaultPerAddress, Drain: DefaultDrain,
 	}}
@@ -113,11 +113,12 @@ func (d *decoder) root(n ast.Node, c *Config, required []string) (usersRead bool
 				d.wrong(n, "there is none, and nothing is allowed but by a rule", "add one; configs/ has examples")
 			}
 		},
-		"tests":  func(n ast.Node) { c.Tests = d.tests(n) },
-		"audit":  func(n ast.Node) { c.Audit = d.audit(n) },
-		"admin":  func(n ast.Node) { c.Admin = d.admin(n) },
-		"limits": func(n ast.Node) { d.limits(n, &c.Limits) },
-		"hints":  func(n ast.Node) { c.Hints = d.boolean(n) },
+		"tests":   func(n ast.Node) { c.Tests = d.tests(n) },
+		"audit":   func(n ast.Node) { c.Audit = d.audit(n) },
+		"admin":   func(n ast.Node) { c.Admin = d.admin(n) },
+		"limits":  func(n ast.Node) { d.limits(n, &c.Limits) },
+		"hints":   func(n ast.Node) { c.Hints = d.boolean(n) },
+		"confine": func(n ast.Node) { c.Confine = d.boolean(n) },
 	}, required...)
 	return usersRead && !slices.ContainsFunc(c.ServiceUsers, func(u ServiceUser) bool { return u.Name == "" })
 }

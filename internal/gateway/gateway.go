@@ -30,6 +30,12 @@ type Options struct {
 	// Clock and NewID are handed to the proxy and the audit log; see [proxy.Config].
 	Clock func() time.Time
 	NewID func() string
+	// Socket is a socket that is open already for the listener of this name, if
+	// there is one. If nil, all are opened.
+	Socket func(listener string) (net.Listener, bool)
+	// Serving is called once all listeners accept, Draining once they no longer do.
+	// If nil, nobody is told.
+	Serving, Draining func()
 }
 
 // now is the time by Clock.
@@ -57,7 +63,7 @@ type Gateway struct {
 	secured   []*secured // of listeners with TLS
 	reloaders []*reloader
 	admin     *server // nil: off
-	now       func() time.Time
+	options   Options
 	quiet     quiet
 }
 
@@ -80,7 +86,7 @@ func (q *quiet) begin(now time.Time) bool {
 // New reads every file that cfg names and opens every socket. An error says
 // which part of the configuration is at fault; nothing stays open then.
 func New(cfg *config.Config, options Options) (*Gateway, error) {
-	g := &Gateway{cfg: cfg, log: options.Log, metrics: newMetrics(), now: options.now}
+	g := &Gateway{cfg: cfg, log: options.Log, metrics: newMetrics(), options: options}
 	if err := g.assemble(options); err != nil {
 		g.close()
 		return nil, err
@@ -172,12 +178,18 @@ func (g *Gateway) Run(ctx context.Context) error {
 		start(s.serve)
 		g.log.Info().Str("listener", s.name).Stringer("address", s.socket.Addr()).Msg("listening")
 	}
+	if g.options.Serving != nil {
+		g.options.Serving()
+	}
 	var err error
 	select {
 	case <-ctx.Done():
 		g.log.Info().Stringer("within", g.cfg.Limits.Drain).Msg("draining: no new connections, requests in flight may end")
 	case err = <-failed:
 		running--
+	}
+	if g.options.Draining != nil {
+		g.options.Draining()
 	}
 	err = errors.Join(err, g.drain())
 	stop()

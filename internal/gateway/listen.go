@@ -24,7 +24,7 @@ func (g *Gateway) listen(l config.Listener) (*server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing listener %s: %w", l.Name, err)
 	}
-	socket, err := listener.Open(listener.Spec{Name: l.Name, Network: l.Network, Address: l.Address, Mode: l.Mode})
+	socket, err := g.socket(l)
 	if err != nil {
 		return nil, err
 	}
@@ -52,11 +52,22 @@ func (g *Gateway) listen(l config.Listener) (*server, error) {
 	return &server{name: l.Name, socket: observed, http: s}, nil
 }
 
+// socket is the one that was passed on for l, or a new one.
+func (g *Gateway) socket(l config.Listener) (net.Listener, error) {
+	if g.options.Socket != nil {
+		if s, ok := g.options.Socket(l.Name); ok {
+			g.log.Info().Str("listener", l.Name).Stringer("address", s.Addr()).Msg("socket taken from systemd; the listener's address and mode do not count")
+			return s, nil
+		}
+	}
+	return listener.Open(listener.Spec{Name: l.Name, Network: l.Network, Address: l.Address, Mode: l.Mode})
+}
+
 // crowded tells of a connection that was one too many. There is no request to
 // record yet; a line for each would be a way to fill the log.
 func (g *Gateway) crowded(name string, from net.Addr) {
 	g.metrics.crowded.WithLabelValues(name).Inc()
-	if g.quiet.begin(g.now()) {
+	if g.quiet.begin(g.options.now()) {
 		g.log.Warn().Str("listener", name).Stringer("peer", from).Msg("connection closed: the limits of open connections are reached; see limits.connections and zproxy_connections_refused_total")
 	}
 }

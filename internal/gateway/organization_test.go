@@ -174,14 +174,14 @@ func spellings(t *testing.T, op *operation.Operation, m proto.Message) []sent {
 			sent{"connect gzip", "POST", rpc, "application/json", "gzip", squeezed(camel)})
 	}
 	for _, r := range op.Routes {
-		all = append(all, rest(r, m, camel, false)...)
-		all = append(all, rest(r, m, snake, true)...)
+		all = append(all, rest(r, m, false)...)
+		all = append(all, rest(r, m, true)...)
 	}
 	return all
 }
 
 // rest is nil where the route cannot carry the message: lists of messages have no place in a query.
-func rest(r operation.Route, m proto.Message, body []byte, snake bool) []sent {
+func rest(r operation.Route, m proto.Message, snake bool) []sent {
 	target, query := r.Template, url.Values{}
 	flat := map[string]string{}
 	if !flatten(m.ProtoReflect(), "", snake, flat) && !r.Body {
@@ -206,7 +206,7 @@ func rest(r operation.Route, m proto.Message, body []byte, snake bool) []sent {
 		target = strings.Replace(target, segment, value, 1)
 	}
 	if r.Body {
-		body, _ = protojson.MarshalOptions{UseProtoNames: snake}.Marshal(left)
+		body, _ := protojson.MarshalOptions{UseProtoNames: snake}.Marshal(left)
 		return []sent{{"rest body", r.Method, target, "application/json", "", body}}
 	}
 	for name, value := range flat {

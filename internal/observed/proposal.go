@@ -1,7 +1,7 @@
 package observed
 
 import (
-	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -26,19 +26,22 @@ type Proposal struct {
 // proposed is a rule with what is known of each of its operations.
 type proposed struct {
 	policy.Rule
-	comments []string // about the rule
-	about    map[string]string
+	comments      []string // about the rule
+	about         map[string]string
+	organizations map[string]int // of the requests; "" for none
 }
 
 // entry is an operation of one caller and service user.
 type entry struct {
 	op *operation.Operation
 	*seen
+	earlier []string // service users as whom the caller did it too, and whose rules come first
 }
 
 // Rules proposes rules. as is the service user for what was refused; "" leaves
-// a mark to be changed. Callers that did the same things as the same service
-// user share a rule; a hazardous operation stands in a rule of its own.
+// a mark to be changed, and so does [policy.AsCaller] for operations that the
+// caller's own token is not for. Callers that did the same things as the same
+// service user share a rule; a hazardous operation stands in a rule of its own.
 func (u *Use) Rules(as string) Proposal {
 	entries := u.entries(as)
 	groups := make(map[string][]string) // operations and service user → callers
@@ -64,30 +67,55 @@ func (u *Use) Rules(as string) Proposal {
 // no second rule.
 func (u *Use) entries(as string) map[string][]entry {
 	all := make(map[string][]entry)
-	allowed := make(map[pair]bool)
+	users := make(map[pair][]string)
 	for p := range u.pairs {
 		if p.serviceUser != "" {
-			allowed[pair{p.caller, p.operation, ""}] = true
+			key := pair{p.caller, p.operation, ""}
+			users[key] = append(users[key], p.serviceUser)
 		}
 	}
+	refused := u.refusedAs(as)
 	for p, s := range u.pairs {
+		op, _ := u.catalogue.Lookup(p.operation)
+		e := entry{op: op, seen: s}
 		user := p.serviceUser
 		if user == "" {
-			if allowed[p] {
+			if len(users[p]) > 0 {
 				continue
 			}
-			if user = as; user == "" {
-				user = ChangeMe
+			user = refused(op)
+		}
+		for _, other := range users[pair{p.caller, p.operation, ""}] {
+			if other < user {
+				e.earlier = append(e.earlier, other)
 			}
 		}
-		op, _ := u.catalogue.Lookup(p.operation)
 		key := p.caller + "\x00" + user
-		all[key] = append(all[key], entry{op, s})
+		all[key] = append(all[key], e)
 	}
 	for key := range all {
 		slices.SortFunc(all[key], func(a, b entry) int { return strings.Compare(string(a.op.Name), string(b.op.Name)) })
 	}
 	return all
+}
+
+// refusedAs tells the service user of an operation that was refused. For which
+// operations the caller's own token will do is the policy's to say.
+func (u *Use) refusedAs(as string) func(*operation.Operation) string {
+	asked := make(map[*operation.Operation]string)
+	return func(op *operation.Operation) string {
+		if as != policy.AsCaller {
+			return cmp.Or(as, ChangeMe)
+		}
+		if asked[op] == "" {
+			asked[op] = as
+			rule := policy.Rule{Name: "x", Callers: []string{"anonymous:x"}, Operations: []string{string(op.Name)}, Hazards: op.Hazards.Names(), As: as}
+			if _, err := policy.Compile(u.catalogue, []policy.Rule{rule}); err != nil {
+				asked[op] = ChangeMe
+			}
+		}
+		return asked[op]
+	}
 }
 
 // add proposes the rules of one group: one for what has no hazards, and one for
@@ -96,17 +124,16 @@ func (p *Proposal) add(callers []string, user string, entries map[string][]entry
 	var plain proposed
 	var hazardous []proposed
 	for i, e := range entries[callers[0]+"\x00"+user] {
-		of := make([]*seen, len(callers))
+		of := make([]entry, len(callers))
 		for j, c := range callers {
-			of[j] = entries[c+"\x00"+user][i].seen
+			of[j] = entries[c+"\x00"+user][i]
 		}
-		about := describe(e.op, of)
 		if e.op.Hazards == 0 || user == policy.AsCaller && e.op.Hazards == operation.OwnUser {
-			plain.take(e.op, about)
+			plain.take(e.op, of)
 			continue
 		}
 		var r proposed
-		r.take(e.op, about)
+		r.take(e.op, of)
 		r.Hazards = e.op.Hazards.Names()
 		if user == policy.AsCaller {
 			r.Hazards = (e.op.Hazards &^ operation.OwnUser).Names()
@@ -124,24 +151,44 @@ func (p *Proposal) add(callers []string, user string, entries map[string][]entry
 			p.Complete = false
 			r.comments = append(r.comments, "these requests were refused: name the service user that shall perform them")
 		}
+		if text := aboutOrganizations(r.organizations); text != "" {
+			r.comments = append(r.comments, text)
+		}
 		p.rules = append(p.rules, r)
 	}
 }
 
-func (r *proposed) take(op *operation.Operation, about string) {
+func (r *proposed) take(op *operation.Operation, of []entry) {
 	if r.about == nil {
-		r.about = make(map[string]string)
+		r.about, r.organizations = make(map[string]string), make(map[string]int)
 	}
 	r.Operations = append(r.Operations, string(op.Name))
-	r.about[string(op.Name)] = about
+	r.about[string(op.Name)] = describe(op, of)
+	for _, e := range of {
+		for id, n := range e.organizations {
+			r.organizations[id] += n
+		}
+	}
+}
+
+// aboutOrganizations says what the rule, which has no organizations, does to
+// requests that had one; "" if none had.
+func aboutOrganizations(seen map[string]int) string {
+	if id := only(seen); id != "" {
+		return fmt.Sprintf("organizations: [%s] was in all %d requests; without it x-zitadel-orgid is dropped", strconv.QuoteToASCII(id), seen[id])
+	}
+	if len(seen) > 1 {
+		return "some requests had x-zitadel-orgid, which is dropped unless the rule has organizations"
+	}
+	return ""
 }
 
 // describe is what was seen of an operation: how often, until when, and what a reviewer should know.
-func describe(op *operation.Operation, of []*seen) string {
+func describe(op *operation.Operation, of []entry) string {
 	allowed, denied := 0, 0
 	var last time.Time
 	organizations := make(map[string]int)
-	var shadows []string
+	var shadows, earlier []string
 	for _, s := range of {
 		allowed, denied = allowed+s.allowed, denied+s.denied
 		if s.last.After(last) {
@@ -150,7 +197,7 @@ func describe(op *operation.Operation, of []*seen) string {
 		for id, n := range s.organizations {
 			organizations[id] += n
 		}
-		shadows = append(shadows, s.shadows...)
+		shadows, earlier = append(shadows, s.shadows...), append(earlier, s.earlier...)
 	}
 	var parts []string
 	if allowed > 0 {
@@ -161,16 +208,28 @@ func describe(op *operation.Operation, of []*seen) string {
 	}
 	text := strings.Join(parts, ", ") + ", last " + last.UTC().Format(time.DateOnly)
 	if id := only(organizations); id != "" {
-		text += ", all in organization " + id
+		text += ", all in organization " + shown(id)
 	}
-	slices.Sort(shadows)
-	if shadows = slices.Compact(shadows); len(shadows) > 0 {
-		text += ", shadow " + strings.Join(shadows, " ")
+	if names := list(shadows); names != "" {
+		text += ", shadow " + names
+	}
+	if names := list(earlier); names != "" {
+		text += ", never decided here for those who did it as " + names + ", whose rule comes first"
 	}
 	if op.Deprecated {
 		text += ", deprecated"
 	}
 	return text
+}
+
+// list names each once, in alphabetical order.
+func list(names []string) string {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	for i := range names {
+		names[i] = shown(names[i])
+	}
+	return strings.Join(names, " ")
 }
 
 // only is the one organization of all requests, "" if there is not one.
@@ -209,28 +268,4 @@ func (p Proposal) Rules() []policy.Rule {
 		out[i] = r.Rule
 	}
 	return out
-}
-
-// YAML is the rules ready to paste into a configuration, with what was seen as comments.
-func (p Proposal) YAML() []byte {
-	var out bytes.Buffer
-	fmt.Fprintln(&out, "rules:")
-	for _, r := range p.rules {
-		for _, c := range r.comments {
-			fmt.Fprintf(&out, "  # %s\n", c)
-		}
-		fmt.Fprintf(&out, "  - name: %s\n    callers:\n", r.Name)
-		for _, c := range r.Callers {
-			fmt.Fprintf(&out, "      - %q\n", c)
-		}
-		fmt.Fprintln(&out, "    operations:")
-		for _, op := range r.Operations {
-			fmt.Fprintf(&out, "      - %s # %s\n", op, r.about[op])
-		}
-		if len(r.Hazards) > 0 {
-			fmt.Fprintf(&out, "    hazards: [%s]\n", strings.Join(r.Hazards, ", "))
-		}
-		fmt.Fprintf(&out, "    as: %s\n", r.As)
-	}
-	return out.Bytes()
 }

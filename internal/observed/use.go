@@ -17,9 +17,11 @@ import (
 	"github.com/zproxy/zproxy/policy/operation"
 )
 
-// maxPairs bounds the pairs of callers and operations that are told apart, and
-// with them the memory: a pair takes less than 1 KiB.
-const maxPairs = 1 << 20
+// What bounds the memory, whatever the size of the files.
+const (
+	maxPairs   = 1 << 20 // callers × operations × service users: about half a KiB each
+	maxReasons = 1000    // why requests are left out; what comes after them is counted together
+)
 
 // Filter chooses records. The zero Filter chooses all.
 type Filter struct {
@@ -70,7 +72,7 @@ func (u *Use) Add(in io.Reader, filter Filter) error {
 	if magic, err := buffered.Peek(2); err == nil && magic[0] == 0x1f && magic[1] == 0x8b {
 		z, err := gzip.NewReader(buffered)
 		if err != nil {
-			return fmt.Errorf("reading audit records: %w", err)
+			return fmt.Errorf("reading audit records: %w; the file begins as gzip does, get a whole copy of it", err)
 		}
 		buffered = bufio.NewReader(z)
 	}
@@ -80,7 +82,7 @@ func (u *Use) Add(in io.Reader, filter Filter) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%w; get a whole copy of the file, or remove the line", err)
 		}
 		if filter.chooses(&record) {
 			if err := u.count(&record); err != nil {
@@ -109,17 +111,23 @@ func (u *Use) count(r *audit.Record) error {
 	op, known := u.catalogue.Lookup(operation.Name(r.Operation))
 	_, err := authn.ParseCaller(r.Caller)
 	switch {
-	case r.Caller == "" || err != nil:
-		u.leftOut["the caller was not established"]++
+	case r.Caller == "":
+		u.leave("the caller was not established")
+		return nil
+	case err != nil:
+		u.leave(fmt.Sprintf("the record has no whole caller; names of more than %d bytes are cut in records", audit.MaxText))
 		return nil
 	case r.Operation == "":
-		u.leftOut["the request was no operation ("+r.Reason+")"]++
+		u.leave("the request was no operation (" + shown(r.Reason) + ")")
 		return nil
 	case !known:
-		u.leftOut["this build does not know "+r.Operation]++
+		u.leave("this build does not know " + shown(r.Operation))
 		return nil
 	case !allowed && !lacksRule(policy.Reason(r.Reason)):
-		u.leftOut["it was refused for what it asked ("+r.Reason+")"]++
+		u.leave("it was refused for what it asked (" + shown(r.Reason) + ")")
+		return nil
+	case allowed && !isName(r.ServiceUser):
+		u.leave("it was allowed, and the record has no name of a service user")
 		return nil
 	}
 	p := pair{r.Caller, op.Name, r.ServiceUser}
@@ -153,6 +161,13 @@ func (s *seen) add(r *audit.Record, allowed bool) {
 	if r.Shadow != "" && !slices.Contains(s.shadows, r.Shadow) && len(s.shadows) < 8 {
 		s.shadows = append(s.shadows, r.Shadow)
 	}
+}
+
+func (u *Use) leave(reason string) {
+	if _, known := u.leftOut[reason]; !known && len(u.leftOut) >= maxReasons {
+		reason = "other reasons"
+	}
+	u.leftOut[reason]++
 }
 
 // lacksRule tells the refusals that a rule would have made unnecessary.

@@ -53,7 +53,7 @@ var allowed = map[string][]string{
 	"internal/gateway": {"authn", "authn/clientcert", "authn/serviceuser", "internal/acme", "internal/audit", "internal/config", "internal/listener", "internal/ownuser", "internal/zitadel",
 		"policy", "policy/cases", "policy/operation", "policy/role", "proxy", "proxy/limit"},
 	"internal/sandbox": {"internal/descriptors"},
-	"cmd/zproxy": {"authn", "authn/serviceuser", "internal/audit", "internal/config", "internal/devcerts", "internal/gateway", "internal/observed", "policy", "policy/cases",
+	"cmd/zproxy": {"authn", "authn/serviceuser", "internal/audit", "internal/config", "internal/confine", "internal/devcerts", "internal/gateway", "internal/observed", "internal/systemd", "policy", "policy/cases",
 		"policy/operation", "policy/review", "policy/role", "proxy"},
 	"cmd/zproxy-demo": {"internal/audit", "internal/config", "internal/devcerts", "internal/gateway", "internal/sandbox", "policy", "policy/operation"},
 }
