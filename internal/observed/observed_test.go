@@ -2,12 +2,10 @@ package observed_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 
 	"github.com/zproxy/zproxy/authn"
 	"github.com/zproxy/zproxy/internal/audit"
+	"github.com/zproxy/zproxy/internal/config"
 	"github.com/zproxy/zproxy/internal/observed"
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/operation"
@@ -76,6 +75,21 @@ func denied(caller, op, reason string) audit.Record {
 	return audit.Record{Caller: caller, Operation: op, Effect: "deny", Reason: reason}
 }
 
+// configured reads rules as part of the least configuration that has these service users.
+func configured(rules []byte, serviceUsers ...string) error {
+	text := `version: 1
+upstream: {issuer: https://acme.zitadel.cloud}
+listeners: [{name: local, address: "127.0.0.1:0", callers: {anonymous: local}}]
+audit: {file: "-"}
+service_users:
+`
+	for _, u := range serviceUsers {
+		text += fmt.Sprintf("  - {name: %q, private_key_jwt: {key_file: key.json}}\n", u)
+	}
+	_, err := config.Parse("zproxy.yaml", append([]byte(text), rules...))
+	return err
+}
+
 const (
 	users  = "zitadel.user.v2.UserService/"
 	manage = "zitadel.management.v1.ManagementService/"
@@ -109,6 +123,7 @@ func TestRulesReplayWhatWasObservedAndNothingElse(t *testing.T) {
 		proposal := u.Rules("newcomer")
 		var file struct{ Rules []policy.Rule }
 		check(t, yaml.UnmarshalWithOptions(proposal.YAML(), &file, yaml.Strict()))
+		check(t, configured(proposal.YAML(), "reader", "writer", "newcomer"))
 		p, err := policy.Compile(c, file.Rules)
 		check(t, err)
 		for _, name := range callers {
@@ -153,6 +168,12 @@ func TestProposalsReadWell(t *testing.T) {
 			denied("unix:crm", users+"GetUserByID", "no_rule"), allowed("unix:crm", users+"ListUsers", "reader"),
 			allowed("unix:crm", users+"LockUser", "writer"), denied("unix:crm", users+"LockUser", "no_rule"),
 		}, true},
+		"deprecated":            {"", []audit.Record{allowed("unix:crm", manage+"GetUserByID", "reader")}, true},
+		"two-service-users":     {"", []audit.Record{allowed("unix:crm", users+"ListUsers", "writer"), allowed("unix:crm", users+"ListUsers", "reader")}, true},
+		"some-in-organizations": {"", []audit.Record{inAcme(allowed("unix:crm", users+"ListUsers", "reader")), allowed("unix:crm", users+"ListUsers", "reader")}, true},
+		"callers-token-does-not-do": {"caller", []audit.Record{
+			denied("unix:crm", users+"ListUsers", "no_rule"), denied("unix:crm", users+"GetUserByID", "no_rule"), denied("unix:crm", "oidc/userinfo", "no_rule"),
+		}, false},
 		"callers-token": {"", []audit.Record{allowed("dns:portal.acme.internal", "zitadel.auth.v1.AuthService/GetMyUser", "caller"), allowed("dns:portal.acme.internal", "zitadel.auth.v1.AuthService/AddMyAuthFactorOTP", "caller")}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -173,92 +194,5 @@ func TestProposalsReadWell(t *testing.T) {
 				t.Error(err)
 			}
 		})
-	}
-}
-
-func TestWhatNoRuleShallAllowIsLeftOut(t *testing.T) {
-	u := use(t, t.TempDir(), observed.Filter{},
-		denied("unix:crm", users+"LockUser", "own_service_user"), denied("unix:crm", users+"LockUser", "own_service_user"),
-		denied("unix:crm", users+"CreateUser", "organization_not_allowed"), denied("", users+"CreateUser", "unknown_caller"),
-		denied("unix:crm", "", "not_canonical"), denied("unix:crm", "zitadel.user.v9.UserService/Fly", "no_rule"), denied("nobody", users+"LockUser", "no_rule"))
-	if got := u.Rules("reader").Rules(); len(got) != 0 {
-		t.Errorf("proposed %+v", got)
-	}
-	var texts []string
-	total := 0
-	for _, l := range u.LeftOut() {
-		texts = append(texts, l.Reason)
-		total += l.Count
-	}
-	want := []string{
-		"it was refused for what it asked (own_service_user)", "the caller was not established", "it was refused for what it asked (organization_not_allowed)",
-		"the request was no operation (not_canonical)", "this build does not know zitadel.user.v9.UserService/Fly",
-	}
-	if total != 7 || u.Records() != 7 || len(texts) != 5 || texts[0] != want[0] && texts[1] != want[0] {
-		t.Errorf("left out %q, %d", texts, total)
-	}
-	for _, w := range want {
-		if !slices.Contains(texts, w) {
-			t.Errorf("%q is not told of in %q", w, texts)
-		}
-	}
-}
-
-func TestFiltersChooseRecords(t *testing.T) {
-	late := allowed("unix:crm", users+"LockUser", "writer")
-	late.Time = day.Add(time.Hour)
-	intent := allowed("unix:crm", users+"UnlockUser", "writer")
-	intent.Kind = audit.Intent
-	records := []audit.Record{allowed("unix:crm", users+"ListUsers", "reader"), denied("unix:crm", users+"GetUserByID", "no_rule"), late, intent, allowed("unix:erp", users+"ListUsers", "reader")}
-	for name, c := range map[string]struct {
-		filter observed.Filter
-		want   string
-	}{
-		"all":     {observed.Filter{}, "GetUserByID ListUsers ListUsers LockUser"},
-		"allowed": {observed.Filter{Allowed: true}, "ListUsers ListUsers LockUser"},
-		"refused": {observed.Filter{Refused: true}, "GetUserByID"},
-		"both":    {observed.Filter{Allowed: true, Refused: true}, "GetUserByID ListUsers ListUsers LockUser"},
-		"since":   {observed.Filter{Since: day.Add(time.Minute)}, "LockUser"},
-		"until":   {observed.Filter{Until: day.Add(time.Hour)}, "GetUserByID ListUsers ListUsers"},
-		"caller":  {observed.Filter{Caller: "unix:erp"}, "ListUsers"},
-	} {
-		var got []string
-		for _, r := range use(t, t.TempDir(), c.filter, records...).Rules("x").Rules() {
-			for range r.Callers {
-				for _, op := range r.Operations {
-					got = append(got, strings.TrimPrefix(op, users))
-				}
-			}
-		}
-		slices.Sort(got)
-		if text := strings.Join(got, " "); text != c.want {
-			t.Errorf("%s: got %s, want %s", name, text, c.want)
-		}
-	}
-}
-
-func TestFilesThatCannotBeReadSayWhere(t *testing.T) {
-	good := log(t, t.TempDir(), []audit.Record{allowed("unix:crm", users+"ListUsers", "reader")})
-	squeezed := new(bytes.Buffer)
-	z := gzip.NewWriter(squeezed)
-	_, err := z.Write(good)
-	check(t, err)
-	check(t, z.Close())
-	u := observed.New(catalogue(t))
-	check(t, u.Add(bytes.NewReader(squeezed.Bytes()), observed.Filter{}))
-	check(t, u.Add(bytes.NewReader(nil), observed.Filter{}))
-	if u.Records() != 1 {
-		t.Errorf("%d records", u.Records())
-	}
-	for name, text := range map[string]string{
-		"a broken line":  string(good) + "{\"time\":\n",
-		"broken gzip":    "\x1f\x8b\x00\x00",
-		"gzip cut short": string(squeezed.Bytes()[:squeezed.Len()-8]),
-	} {
-		if err := observed.New(catalogue(t)).Add(strings.NewReader(text), observed.Filter{}); err == nil {
-			t.Errorf("%s: no error", name)
-		} else if name == "a broken line" && !strings.Contains(err.Error(), "line 2") {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }
