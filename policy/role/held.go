@@ -6,28 +6,25 @@ import (
 	"github.com/zproxy/zproxy/policy/operation"
 )
 
-// Permits tells whether a user who holds roles, given by their names, passes
-// the check of an operation, in some case at least. Operations of which nothing
-// is known are not permitted.
+// Permits tells whether a service user who holds roles, given by their names,
+// passes the check of an operation, in some case at least; [Explain] tells
+// why. Operations of which nothing is known are not permitted.
 func Permits(roles []string, name operation.Name) bool {
-	n, ok := Lookup(name)
-	if !ok {
-		return false
-	}
-	return held(roles).permit(n)
+	n, ok := known().needs[name]
+	return ok && held(roles).permit(n)
 }
 
 // Beyond are the operations that roles permit and that are not among ops, in
 // the order of their names. What needs no role is not among them.
 func Beyond(roles []string, ops []operation.Name) []operation.Name {
-	d, err := shared()
-	if err != nil {
-		return nil
+	within := make(map[operation.Name]bool, len(ops))
+	for _, name := range ops {
+		within[name] = true
 	}
 	given := held(roles)
 	var beyond []operation.Name
-	for name, n := range d.needs {
-		if n.Kind != Token && n.Kind != None && given.permit(n) && !slices.Contains(ops, name) {
+	for name, n := range known().needs {
+		if n.Kind != Token && n.Kind != None && !within[name] && given.permit(n) {
 			beyond = append(beyond, name)
 		}
 	}
@@ -35,24 +32,26 @@ func Beyond(roles []string, ops []operation.Name) []operation.Name {
 	return beyond
 }
 
-// rolesHeld are known roles.
+// rolesHeld are known roles that a service user can hold.
 type rolesHeld []Role
 
 func held(names []string) rolesHeld {
 	var all rolesHeld
-	for _, r := range Roles() {
-		if slices.Contains(names, r.Name) {
+	for _, r := range known().roles {
+		if r.Level != System && slices.Contains(names, r.Name) {
 			all = append(all, r)
 		}
 	}
 	return all
 }
 
+// permit tells whether the need is met in some case. An operation of kind
+// Permission is judged without its variants: they need what a request may lack.
 func (h rolesHeld) permit(n Need) bool {
-	if n.Kind == Token || n.Kind == None {
+	switch n.Kind {
+	case Token, None:
 		return true
-	}
-	if n.Kind == Depends {
+	case Depends:
 		return slices.ContainsFunc(n.Variants, func(v Variant) bool { return h.permit(v.Need) })
 	}
 	return slices.ContainsFunc(h, func(r Role) bool { return r.fits(n) })

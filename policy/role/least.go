@@ -9,57 +9,90 @@ import (
 )
 
 // Requirement is the least that a service user needs for a set of operations.
+// Every operation is either among the reasons of one grant or on one of the lists.
 type Requirement struct {
-	// Grants are the roles to give, one membership for each level: on the
-	// instance, in each organization that is to be served, on each project.
+	// Grants are the roles to give, from the widest level to the narrowest, at
+	// most one a level: on the instance, in each organization that is to be
+	// served, on each project.
 	Grants []Grant `json:"grants,omitempty"`
 	// Nothing are operations for which any token will do.
 	Nothing []operation.Name `json:"no_role,omitempty"`
 	// SystemOnly are operations that only a system user can perform.
 	SystemOnly []operation.Name `json:"system_only,omitempty"`
-	// Choices are operations whose need depends on the request; they are not in Grants.
+	// Choices are operations whose need depends on the request, and that Grants
+	// do not serve in every case; see Cases.
 	Choices []operation.Name `json:"depends,omitempty"`
-	// Nobody are operations that no single role of ZITADEL's default mapping carries.
+	// Cases are what Choices need, and what needs less in some case than Grants
+	// have it, in the order of the operations' names.
+	Cases []Case `json:"cases,omitempty"`
+	// Nobody are operations that no role of ZITADEL's default mapping carries.
 	Nobody []operation.Name `json:"nobody,omitempty"`
 	// Unknown are operations of which nothing is known.
 	Unknown []operation.Name `json:"unknown,omitempty"`
 }
 
-// Grant is roles of one level, and what forces them.
+// Grant is roles of one level, and what they are for.
 type Grant struct {
-	Level   Level     `json:"level"`
-	Roles   []string  `json:"roles"`
-	Because []Because `json:"because"`
+	Level Level `json:"level"`
+	// Roles is one role, or where none fits alone, those that fit together. A
+	// membership can hold them all; rules split over two service users keep them apart.
+	Roles []string `json:"roles"`
+	// Together are roles that fit together and change less than the one of
+	// Roles does; nil where there are none.
+	Together []string  `json:"together,omitempty"`
+	Because  []Because `json:"because"`
 }
 
-// Because is an operation that forces a grant.
+// Because is an operation that a grant serves.
 type Because struct {
 	Operation   operation.Name `json:"operation"`
 	Permissions []string       `json:"permissions"`
 	Basis       Basis          `json:"basis"`
+	// Roles are those of a grant with several that pass for this operation.
+	Roles []string `json:"roles,omitempty"`
+	// Beside: did not force the grant. A narrower level would do, but the roles
+	// that are needed for others serve it as well.
+	Beside bool `json:"beside,omitempty"`
+}
+
+// Case is the least for one case of an operation that depends on the request.
+type Case struct {
+	Operation   operation.Name `json:"operation"`
+	When        string         `json:"when"`
+	Permissions []string       `json:"permissions,omitempty"`
+	Basis       Basis          `json:"basis"`
+	// Level and Role are what the case needs alone; empty where it needs no role.
+	Level Level  `json:"level,omitempty"`
+	Role  string `json:"role,omitempty"`
+	// Granted: the grants serve it, or it needs none.
+	Granted bool   `json:"granted,omitempty"`
+	Note    string `json:"note,omitempty"`
 }
 
 // Least computes the least roles for ops. Of the roles that fit, the least is
 // the one with the fewest permissions that change anything, and then with the
-// fewest at all. A narrower level goes before a wider one.
+// fewest at all; by count alone, a role that grants roles would be less than
+// one that reads all. A narrower level goes before a wider one, and one role
+// for all of a level before several.
 //
 // within tells that the requests stay within organizations: what depends on the
 // request is taken to be about an organization then, where that is one of the cases.
 func Least(ops []operation.Name, within bool) Requirement {
 	var r Requirement
-	open := r.sort(ops, within)
-	r.take(Instance, open, func(n Need) bool { return len(n.Levels) == 1 && n.Levels[0] == Instance })
-	for _, level := range [...]Level{Project, Organization, Instance} {
-		all := func(Need) bool { return true }
-		if level == Project && slices.ContainsFunc(rest(open), func(w wanted) bool { return !slices.Contains(w.Levels, Project) }) {
-			continue // somebody needs the organization; a project beside it would be one more
-		}
-		r.take(level, open, all)
+	open, choices := r.sort(ops, within)
+	r.take(Instance, open, func(w *wanted) bool { return !w.fits(Organization) && !w.fits(Project) })
+	// Where somebody needs the organization, a project beside it would be one more.
+	if slices.ContainsFunc(open, func(w *wanted) bool { return !w.done && !w.fits(Project) }) {
+		r.take(Organization, open, func(w *wanted) bool { return w.fits(Organization) })
 	}
-	for _, w := range rest(open) {
-		r.Nobody = append(r.Nobody, w.name)
+	r.take(Project, open, func(*wanted) bool { return true })
+	for _, w := range choices {
+		r.choose(w)
 	}
-	slices.SortFunc(r.Grants, func(a, b Grant) int { return cmp.Compare(width(a.Level), width(b.Level)) })
+	for _, w := range open {
+		r.cases(w)
+	}
+	slices.SortStableFunc(r.Cases, func(a, b Case) int { return cmp.Compare(a.Operation, b.Operation) })
 	return r
 }
 
@@ -70,34 +103,42 @@ type wanted struct {
 	done bool
 }
 
-// sort puts aside what needs no role, and returns the others.
-func (r *Requirement) sort(ops []operation.Name, within bool) []*wanted {
-	var open []*wanted
+// fits tells whether some role of a level passes.
+func (w *wanted) fits(level Level) bool {
+	return slices.ContainsFunc(known().roles, func(r Role) bool { return r.Level == level && r.fits(w.Need) })
+}
+
+// sort puts aside what needs no role or cannot be had by one, and returns what
+// is to be served, and what depends.
+func (r *Requirement) sort(ops []operation.Name, within bool) (open, choices []*wanted) {
 	ops = slices.Clone(ops)
 	slices.Sort(ops)
 	for _, name := range slices.Compact(ops) {
 		n, ok := Lookup(name)
-		if ok && n.Kind == Depends && within {
-			n = n.variant("organization")
+		if n.Kind == Depends && within {
+			n = n.about("organization")
 		}
+		w := &wanted{Need: n, name: name}
 		switch {
 		case !ok:
 			r.Unknown = append(r.Unknown, name)
 		case n.Kind == Token || n.Kind == None:
 			r.Nothing = append(r.Nothing, name)
 		case n.Kind == Depends:
-			r.Choices = append(r.Choices, name)
+			choices = append(choices, w)
 		case slices.Equal(n.Levels, []Level{System}):
 			r.SystemOnly = append(r.SystemOnly, name)
+		case !w.fits(Instance) && !w.fits(Organization) && !w.fits(Project):
+			r.Nobody = append(r.Nobody, name)
 		default:
-			open = append(open, &wanted{Need: n, name: name})
+			open = append(open, w)
 		}
 	}
-	return open
+	return open, choices
 }
 
-// variant is the need of the one variant that is about what; n if there is not exactly one.
-func (n Need) variant(what string) Need {
+// about is the need of the one variant that is about what; n if there is not exactly one.
+func (n Need) about(what string) Need {
 	var found []Variant
 	for _, v := range n.Variants {
 		if strings.Contains(v.When, what) {
@@ -107,122 +148,42 @@ func (n Need) variant(what string) Need {
 	if len(found) != 1 {
 		return n
 	}
-	one := found[0].Need
-	one.Basis = n.Basis
-	return one
+	return found[0].Need
 }
 
-func rest(open []*wanted) []wanted {
-	var left []wanted
+// take finds the roles of a level for those that force it, and ticks off all
+// that these roles serve.
+func (r *Requirement) take(level Level, open []*wanted, forces func(*wanted) bool) {
+	var forcing []*wanted
 	for _, w := range open {
-		if !w.done {
-			left = append(left, *w)
-		}
-	}
-	return left
-}
-
-// take finds roles of a level for those that force it, and ticks off all that
-// these roles do.
-func (r *Requirement) take(level Level, open []*wanted, forces func(Need) bool) {
-	var forcing []wanted
-	for _, w := range rest(open) {
-		if forces(w.Need) && slices.Contains(w.Levels, level) {
+		if !w.done && forces(w) {
 			forcing = append(forcing, w)
 		}
 	}
-	roles := fewest(level, forcing)
-	if len(roles) == 0 {
+	if len(forcing) == 0 {
 		return
 	}
-	g := Grant{Level: level}
-	for _, role := range roles {
-		g.Roles = append(g.Roles, role.Name)
-	}
+	roles, together := cover(level, forcing)
+	g := Grant{Level: level, Roles: names(roles), Together: names(together)}
 	for _, w := range open {
-		if w.done || !slices.ContainsFunc(roles, func(role Role) bool { return role.fits(w.Need) }) {
+		serving := slices.DeleteFunc(slices.Clone(roles), func(role Role) bool { return !role.fits(w.Need) })
+		if w.done || len(serving) == 0 {
 			continue
 		}
 		w.done = true
-		g.Because = append(g.Because, Because{w.name, w.Permissions, w.Basis})
+		because := Because{Operation: w.name, Permissions: w.Permissions, Basis: w.Basis, Beside: !slices.Contains(forcing, w)}
+		if len(roles) > 1 {
+			because.Roles = names(serving)
+		}
+		g.Because = append(g.Because, because)
 	}
 	r.Grants = append(r.Grants, g)
 }
 
-// fewest is the least role of a level that fits all, or else the least roles
-// that do together; nil where some fit none.
-func fewest(level Level, all []wanted) []Role {
-	if len(all) == 0 {
-		return nil
+func names(roles []Role) []string {
+	var all []string
+	for _, r := range roles {
+		all = append(all, r.Name)
 	}
-	var candidates []Role
-	for _, role := range Roles() {
-		if role.Level == level {
-			candidates = append(candidates, role)
-		}
-	}
-	slices.SortFunc(candidates, less)
-	var chosen []Role
-	for left := all; len(left) > 0; {
-		best, most := -1, 0
-		for i, role := range candidates {
-			if n := role.fitsOf(left); n > most { // the first of equals is the least
-				best, most = i, n
-			}
-		}
-		if best < 0 {
-			left = nil // some fit none: the level still serves the others
-			continue
-		}
-		role := candidates[best]
-		chosen = append(chosen, role)
-		left = slices.DeleteFunc(slices.Clone(left), func(w wanted) bool { return role.fits(w.Need) })
-	}
-	return chosen
-}
-
-// less orders roles by what they could change, and then by all that they could do.
-func less(a, b Role) int {
-	return cmp.Or(cmp.Compare(a.changes(), b.changes()), cmp.Compare(len(a.Permissions), len(b.Permissions)), strings.Compare(a.Name, b.Name))
-}
-
-func (r Role) changes() int {
-	n := 0
-	for _, p := range r.Permissions {
-		if !strings.HasSuffix(p, ".read") {
-			n++
-		}
-	}
-	return n
-}
-
-func (r Role) fitsOf(all []wanted) int {
-	n := 0
-	for _, w := range all {
-		if r.fits(w.Need) {
-			n++
-		}
-	}
-	return n
-}
-
-// fits tells whether the role alone passes the check. What was measured counts
-// more than the permissions that the role has on paper.
-func (r Role) fits(n Need) bool {
-	if n.Kind != Permission || !slices.Contains(n.Levels, r.Level) {
-		return false
-	}
-	if n.Passed != nil && n.Passed[0] != "any" {
-		return slices.Contains(n.Passed, r.Name)
-	}
-	for _, p := range n.Permissions {
-		if !slices.Contains(r.Permissions, p) {
-			return false
-		}
-	}
-	return true
-}
-
-func width(l Level) int {
-	return slices.Index([]Level{System, Instance, Organization, Project, ProjectGrant}, l)
+	return all
 }
