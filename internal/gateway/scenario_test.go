@@ -117,6 +117,12 @@ func serve(t *testing.T, cfg *config.Config, options gateway.Options) (address s
 	if err != nil {
 		t.Fatal(err)
 	}
+	return g.Address(cfg.Listeners[0].Name).String(), runGateway(t, g)
+}
+
+// runGateway runs g until the test ends or stop is called.
+func runGateway(t *testing.T, g *gateway.Gateway) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(ctx) }()
@@ -132,7 +138,7 @@ func serve(t *testing.T, cfg *config.Config, options gateway.Options) (address s
 		}
 	}
 	t.Cleanup(stop)
-	return g.Address(cfg.Listeners[0].Name).String(), stop
+	return stop
 }
 
 // crlf turns the header of a message into what HTTP wants and drops the
