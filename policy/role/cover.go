@@ -35,7 +35,7 @@ func cover(level Level, all []*wanted) (least, together []Role) {
 
 // candidates are the roles of a level that fit one of all at least, and, as sets
 // of them, who fits what: one set for all operations that the same roles fit.
-// A level has 13 roles at most, so that every set can be tried.
+// A level has a dozen roles at most, so that every set can be tried.
 func candidates(level Level, all []*wanted) (roles []Role, fitting []uint32) {
 	for _, r := range known().roles {
 		if r.Level == level && slices.ContainsFunc(all, func(w *wanted) bool { return r.fits(w.Need) }) {

@@ -75,6 +75,9 @@ type Case struct {
 // one that reads all. A narrower level goes before a wider one, and one role
 // for all of a level before several.
 //
+// What works on the service user itself without a role is taken to be about
+// others, too: rules rarely tell.
+//
 // within tells that the requests stay within organizations: what depends on the
 // request is taken to be about an organization then, where that is one of the cases.
 func Least(ops []operation.Name, within bool) Requirement {

@@ -41,7 +41,7 @@ func (r *reader) line(line string) error {
 	case fields[0] == "note" && len(fields) == 2:
 		r.notes = append(r.notes, fields[1])
 	case fields[0] != "" && len(fields) == 1:
-		r.service = line
+		r.service, r.last = line, ""
 	case len(fields) > 3 && fields[0] == "" && fields[1] == "" && r.last != "":
 		return r.variant(fields[2], fields[3:])
 	case len(fields) > 2 && fields[0] == "" && fields[1] != "" && r.service != "":
