@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ type guard struct {
 	pins       []string               // the organizations; empty: any
 	limited    []organization.By      // by operation, of rules with pins
 	conditions []*condition.Condition // by operation, of rules with a condition
+	never      map[int]error          // operations for which the condition has no meaning, and why
 	messages   set                    // operations whose message the guard looks into
 }
 
@@ -52,6 +54,9 @@ func (g *guard) holds(caller authn.Caller, op *operation.Operation, facts Facts)
 		}
 	}
 	if g.conditions != nil {
+		if err := g.never[op.Index]; err != nil {
+			return "", refused{ReasonCondition, "its condition has no meaning for this operation: " + err.Error()}
+		}
 		if err := g.conditions[op.Index].Holds(facts.Message, caller.String(), string(op.Name)); err != nil {
 			return "", refused{ReasonCondition, err.Error()}
 		}
@@ -97,7 +102,7 @@ func (c *compiler) guard(r *compiled) {
 		g.limited = make([]organization.By, len(c.ops))
 	}
 	if r.When != "" {
-		g.conditions = make([]*condition.Condition, len(c.ops))
+		g.conditions, g.never = make([]*condition.Condition, len(c.ops)), make(map[int]error)
 	}
 	before := len(c.faults)
 	for _, op := range c.ops {
@@ -105,6 +110,7 @@ func (c *compiler) guard(r *compiled) {
 			c.guardOperation(g, op)
 		}
 	}
+	c.conditionMeansSomething(r, g)
 }
 
 func (c *compiler) guardOperation(g *guard, op *operation.Operation) {
@@ -126,12 +132,33 @@ func (c *compiler) guardOperation(g *guard, op *operation.Operation) {
 		return
 	}
 	if shape == nil {
-		c.fault("when", -1, fmt.Sprintf("%s has no request message that a condition could look into", op.Name), "name it in a rule without when")
+		g.never[op.Index] = errors.New("it has no request message that a condition could look into")
 		return
 	}
-	var err error
-	if g.conditions[op.Index], err = c.looks.environment.Compile(c.rule.When, shape); err != nil {
-		c.fault("when", -1, fmt.Sprintf("for %s: %v", op.Name, err), "it is CEL over request, caller and operation; "+fieldsOf(shape))
+	compiled, err := c.looks.environment.Compile(c.rule.When, shape)
+	if err != nil {
+		g.never[op.Index] = fmt.Errorf("%w; %s", err, fieldsOf(shape))
+	}
+	g.conditions[op.Index] = compiled
+}
+
+// conditionMeansSomething refuses a condition that is wrong for every operation
+// of the rule. One that has a meaning for some only lets the others never
+// through, and [Policy.Warnings] tells of it.
+func (c *compiler) conditionMeansSomething(r *compiled, g *guard) {
+	for _, op := range c.ops {
+		if !r.allows.has(op.Index) || g.conditions == nil {
+			continue
+		}
+		if g.never[op.Index] == nil {
+			return
+		}
+	}
+	for _, op := range c.ops { // the first of them says it for all
+		if err := g.never[op.Index]; err != nil {
+			c.fault("when", -1, fmt.Sprintf("for %s: %v", op.Name, err), "write it in CEL over request, caller and operation")
+			return
+		}
 	}
 }
 

@@ -263,3 +263,30 @@ func TestManyOperationsThatOrganizationsCannotLimitAreCounted(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+func TestAConditionWithoutMeaningForAnOperationNeverHoldsThere(t *testing.T) {
+	c := newCatalogue()
+	p := compile(t, c,
+		rule("by-id", []string{crm}, []string{getUser, listUsers, userinfo}, when(`request.user_id == "1"`)),
+		rule("keys", []string{crm}, []string{listUsers}, within(acme), as("other")))
+	if d := p.Decide(caller(crm), c.named(getUser), facts(t, getUser, `{"userId":"1"}`)); d.Effect != policy.Allow || d.Rule != "by-id" {
+		t.Errorf("got %+v", d)
+	}
+	if d := p.Decide(caller(crm), c.named(listUsers), facts(t, listUsers, users(other))); d.Effect != policy.Deny || d.Reason != policy.ReasonCondition || !strings.Contains(d.Detail, "undefined field 'user_id'") {
+		t.Errorf("got %+v", d)
+	}
+	if d := p.Decide(caller(crm), c.named(listUsers), facts(t, listUsers, users(acme))); d.Rule != "keys" {
+		t.Errorf("the next rule is not asked: %+v", d)
+	}
+	if d := p.Decide(caller(crm), c.named(userinfo), policy.Facts{}); d.Effect != policy.Deny || !strings.Contains(d.Detail, "no request message") {
+		t.Errorf("got %+v", d)
+	}
+	var told []string
+	for _, w := range p.Warnings() {
+		told = append(told, w.Message)
+	}
+	text := strings.Join(told, "\n")
+	if !strings.Contains(text, "it never allows "+listUsers+": its condition has no meaning there") || !strings.Contains(text, "it never allows "+userinfo) || strings.Contains(text, "it never allows "+getUser) {
+		t.Errorf("warnings:\n%s", text)
+	}
+}

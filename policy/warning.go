@@ -18,8 +18,8 @@ type Warning struct {
 
 // Warnings are, in file order: rules that can never decide because earlier ones
 // cover them, overlaps where the earlier rule has another service user,
-// operations that the rule's organizations cannot limit, and deprecated
-// operations that are named in full.
+// operations that the rule's organizations cannot limit or its condition has no
+// meaning for, and deprecated operations that are named in full.
 func (p *Policy) Warnings() []Warning {
 	if p == nil {
 		return nil
@@ -33,6 +33,7 @@ func (p *Policy) Warnings() []Warning {
 			p.warnOverlaps(i, warn)
 		}
 		p.warnUnlimited(i, warn)
+		p.warnMeaningless(i, warn)
 		for _, op := range p.ops {
 			if op.Deprecated && p.rules[i].named.has(op.Index) {
 				warn("%s is deprecated in ZITADEL; %s", op.Name, p.successor(op))
@@ -105,6 +106,20 @@ func (p *Policy) warnUnlimited(at int, warn func(string, ...any)) {
 	if len(names) > 0 {
 		warn("its organizations cannot limit %s: requests name their target by id, and ZITADEL looks only at what %s may do there; give it roles in these organizations only, or name the targets in a condition",
 			shortList(names), r.As)
+	}
+}
+
+// warnMeaningless tells of operations that a rule never allows, because its
+// condition looks at what their requests do not have.
+func (p *Policy) warnMeaningless(at int, warn func(string, ...any)) {
+	r := &p.rules[at]
+	if r.guard == nil {
+		return
+	}
+	for _, op := range p.ops {
+		if err := r.guard.never[op.Index]; err != nil && r.named.has(op.Index) {
+			warn("it never allows %s: its condition has no meaning there (%v); give the operation a rule of its own", op.Name, err)
+		}
 	}
 }
 
