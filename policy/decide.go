@@ -90,14 +90,27 @@ func (p *Policy) Looks(caller authn.Caller, op *operation.Operation) (decides, s
 		return false, false
 	}
 	c := p.index.cell(caller, op.Index)
-	looks := func(position uint16) bool {
-		if position == 0 {
-			return false
-		}
-		g := p.rules[position-1].guard
-		return g != nil && g.messages.has(op.Index)
+	return p.looksFrom(c.allow, caller, op), p.looksFrom(c.shadow, caller, op)
+}
+
+// looksFrom follows the way of firstToHold up to a rule that looks into the
+// message, or one that asks nothing.
+func (p *Policy) looksFrom(position uint16, caller authn.Caller, op *operation.Operation) bool {
+	if position == 0 {
+		return false
 	}
-	return looks(c.allow), looks(c.shadow)
+	first := int(position) - 1
+	for i := first; i < len(p.rules); i++ {
+		r := &p.rules[i]
+		switch {
+		case i > first && (r.Shadow != p.rules[first].Shadow || !r.allows.has(op.Index) || !r.names(caller)):
+		case r.guard == nil:
+			return false
+		case r.guard.messages.has(op.Index):
+			return true
+		}
+	}
+	return false
 }
 
 // knows reports whether op is of the catalogue that p was compiled against:

@@ -132,6 +132,20 @@ func TestOnlyRulesThatLookIntoMessagesNeedThem(t *testing.T) {
 			t.Errorf("%s, %s: %t, %t", e.caller, e.op, decides, shadows)
 		}
 	}
+	ends := compile(t, c,
+		rule("ends", []string{crm}, []string{listUsers, getUser}, func(r *policy.Rule) { r.Until = time.Unix(1, 0) }),
+		rule("somebody-else", []string{hr}, []string{listUsers}, within(other)),
+		rule("acme", []string{crm}, []string{listUsers}, within(acme)),
+		rule("rest", []string{crm}, []string{getUser}))
+	if decides, _ := ends.Looks(caller(crm), c.named(listUsers)); !decides {
+		t.Error("a rule behind one that has ended is not seen to look into the message")
+	}
+	if decides, _ := ends.Looks(caller(crm), c.named(getUser)); decides {
+		t.Error("a rule that asks nothing is seen to look into the message")
+	}
+	if d := ends.Decide(caller(crm), c.named(listUsers), facts(t, listUsers, users(acme))); d.Rule != "acme" {
+		t.Errorf("got %+v", d)
+	}
 	if decides, shadows := p.Looks(caller(crm), newCatalogue().named(listUsers)); decides || shadows {
 		t.Error("looks into a message of another catalogue")
 	}
