@@ -90,7 +90,8 @@ type Service struct {
 }
 
 // Services are what the rules have a service user do, in the order of the
-// catalogue. Shadow rules have nobody do anything.
+// catalogue. Shadow rules have nobody do anything, and rules that learn nothing
+// in particular.
 func (p *Policy) Services(as string) []Service {
 	if p == nil {
 		return nil
@@ -100,7 +101,7 @@ func (p *Policy) Services(as string) []Service {
 		s, pinned := Service{Operation: op}, true
 		for i := range p.rules {
 			r := &p.rules[i]
-			if r.Shadow || r.As != as || !r.allows.has(op.Index) {
+			if r.Shadow || r.Learn || r.As != as || !r.allows.has(op.Index) {
 				continue
 			}
 			s.Rules = append(s.Rules, r.Name)

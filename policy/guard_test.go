@@ -237,6 +237,7 @@ func TestServicesAreWhatRulesHaveAServiceUserDo(t *testing.T) {
 		rule("judged", []string{hr}, []string{listKeys}, when("true")),
 		rule("ends", []string{hr}, []string{otherUsers}, func(r *policy.Rule) { r.Until = time.Unix(1, 0) }),
 		rule("dark", []string{hr}, []string{userinfo}, shadow),
+		rule("learns", []string{hr}, []string{"*"}, func(r *policy.Rule) { r.Learn, r.Until = true, time.Unix(1, 0) }),
 		rule("writes", []string{hr}, []string{oldOrg}, as("writer")),
 	)
 	got := map[string]policy.Service{}

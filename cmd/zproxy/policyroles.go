@@ -93,6 +93,9 @@ func printRoles(w io.Writer, u userRoles) {
 		for _, b := range g.Because {
 			fmt.Fprintf(w, "    %s for %s (%s)\n", strings.Join(b.Permissions, ", "), b.Operation, b.Basis)
 		}
+		if len(g.Together) > 0 {
+			fmt.Fprintf(w, "    or %s together, which change less\n", strings.Join(g.Together, " and "))
+		}
 	}
 	for _, line := range [...]struct {
 		what string
@@ -119,6 +122,15 @@ func printRoles(w io.Writer, u userRoles) {
 
 // printCautions tells of operations that are not what they look like.
 func printCautions(w io.Writer, u userRoles) {
+	var own []operation.Name
+	for _, s := range u.services {
+		if need, ok := role.Lookup(s.Operation.Name); ok && need.OrgContext && s.Within == nil {
+			own = append(own, s.Operation.Name)
+		}
+	}
+	if len(own) > 0 {
+		fmt.Fprintf(w, "  note: checked in the organization of x-zitadel-orgid, which is the service user's own for rules without organizations: %s\n", join(own))
+	}
 	for _, s := range u.services {
 		need, ok := role.Lookup(s.Operation.Name)
 		switch {

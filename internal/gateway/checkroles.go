@@ -58,15 +58,23 @@ func tooMuch(about string, services []policy.Service, memberships []zitadel.Memb
 	}
 	var least []string
 	for _, g := range role.Least(ops, pinned).Grants {
-		least = append(least, g.Roles...)
+		least = append(append(least, g.Roles...), g.Together...)
 	}
 	if !slices.ContainsFunc(roles, func(r string) bool { return !slices.Contains(least, r) }) {
 		return []Finding{{Level: OK, About: about, Operations: texts(beyond), Message: fmt.Sprintf(
 			"it holds %s, no more than its rules need; ZITADEL has no smaller role, and this one permits %d further operations", held(memberships), len(beyond))}}
 	}
 	would := "it needs no role"
+	for i, g := range role.Least(ops, pinned).Grants {
+		if i == 0 {
+			would = ""
+		} else {
+			would += " and "
+		}
+		would += strings.Join(g.Roles, " and ")
+	}
 	if len(least) > 0 {
-		would = strings.Join(least, " and ") + " would do"
+		would += " would do"
 	}
 	return []Finding{{Level: Warning, About: about, Operations: texts(beyond), Message: fmt.Sprintf(
 		"it holds %s, which permits %d operations beyond its rules, such as %s; %s, as zproxy policy roles tells", held(memberships), len(beyond), some(texts(beyond)), would)}}

@@ -22,7 +22,7 @@ import (
 // h2spec runs the conformance tests of RFC 9113 and RFC 7541, and returns those that fail.
 func h2spec(t *testing.T, c *h2config.Config) (failed []string, total int) {
 	t.Helper()
-	c.Path, c.Timeout, c.MaxHeaderLen, c.Insecure = "/v2/users/1", 2*time.Second, 4000, true
+	c.Path, c.Timeout, c.MaxHeaderLen, c.Insecure = "/v2/users/1", 3*time.Second, 4000, true
 	var collect func(g *spec.TestGroup)
 	collect = func(g *spec.TestGroup) {
 		for _, test := range g.Tests {
@@ -76,9 +76,21 @@ func TestHTTP2IsAsGoodAsTheStandardLibrarys(t *testing.T) {
 	write(t, c.CertFile, cert)
 	write(t, c.CertKeyFile, key)
 	failed, _ := h2spec(t, c)
+	if beyond(failed, known) != nil { // on a busy machine an answer may come late: what is wrong is wrong again
+		again, _ := h2spec(t, c)
+		failed = slices.DeleteFunc(failed, func(test string) bool { return !slices.Contains(again, test) })
+	}
+	for _, test := range beyond(failed, known) {
+		t.Errorf("fails %s", test)
+	}
+}
+
+func beyond(failed, known []string) []string {
+	var more []string
 	for _, test := range failed {
 		if !slices.Contains(known, test) {
-			t.Errorf("fails %s", test)
+			more = append(more, test)
 		}
 	}
+	return more
 }
