@@ -108,6 +108,7 @@ func (x *exchange) refuse(r *refusal) {
 	if x.w.status != 0 { // the answer has begun; only the record can still tell
 		return
 	}
+	x.endUnread()
 	_, x.record.GRPCStatus = reply(&x.w, x.in, x.resolved.Protocol, x.record.ID, r)
 }
 
@@ -118,7 +119,7 @@ func (x *exchange) end() {
 		x.brokeOff(broke)
 	}
 	if x.holds > 0 {
-		x.memory.give(x.holds)
+		x.memory.give(x.record.Caller, x.holds)
 	}
 	x.record.Kind = audit.Outcome
 	x.record.Status = x.w.status

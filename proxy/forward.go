@@ -12,6 +12,7 @@ import (
 
 // forwardUpstream hands the request to httputil.ReverseProxy. Nothing in here decides.
 func (x *exchange) forwardUpstream() {
+	x.message = nil // judged, and larger than the body that it was read from
 	x.reverse.Rewrite = rewrite
 	x.reverse.Transport = x
 	x.reverse.ErrorHandler = x.failed

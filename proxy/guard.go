@@ -14,6 +14,7 @@ type guardedBody struct {
 	ids      []string
 	encoding string
 	limit    int64 // bytes of one message, compressed or not
+	memory   taker
 
 	prefix  [5]byte
 	message []byte
@@ -28,7 +29,7 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 	if len(b.pending) == 0 && b.err == nil {
 		b.err = b.next()
 		switch b.err {
-		case errOwnUser, errUnreadable, errEncoding, errTooLarge, io.ErrUnexpectedEOF:
+		case errOwnUser, errUnreadable, errEncoding, errTooLarge, errBusy, io.ErrUnexpectedEOF:
 			b.refused.Store(&b.err)
 		}
 	}
@@ -49,15 +50,10 @@ func (b *guardedBody) next() error {
 	if size > b.limit {
 		return errTooLarge
 	}
-	b.message = append(b.message[:0], b.prefix[:]...)
-	if int64(cap(b.message)) < 5+size {
-		b.message = append(make([]byte, 0, 5+size), b.prefix[:]...)
+	if err := b.arrive(size); err != nil {
+		return err
 	}
-	b.message = b.message[:5+size]
-	if _, err := io.ReadFull(b.inBody, b.message[5:]); err != nil {
-		return io.ErrUnexpectedEOF
-	}
-	mentioned, err := framesMention(b.message, b.encoding, b.ids, b.limit)
+	mentioned, err := framesMention(b.message, b.encoding, b.ids, b.limit, b.memory)
 	switch {
 	case err != nil:
 		return err
@@ -65,5 +61,28 @@ func (b *guardedBody) next() error {
 		return errOwnUser
 	}
 	b.pending = b.message
+	return nil
+}
+
+// arrive reads a message of size bytes behind its prefix. Its buffer, which is
+// used again for the next one, grows with what arrives.
+func (b *guardedBody) arrive(size int64) error {
+	b.message = append(b.message[:0], b.prefix[:]...)
+	whole := 5 + size
+	for int64(len(b.message)) < whole {
+		if len(b.message) == cap(b.message) || cap(b.message) < 512 {
+			room := min(max(512, 2*int64(cap(b.message))), whole)
+			if !b.memory.take(max(0, room-int64(cap(b.message)))) {
+				return errBusy
+			}
+			b.message = append(make([]byte, 0, room), b.message...)
+		}
+		end := min(int64(cap(b.message)), whole)
+		from := len(b.message)
+		b.message = b.message[:end]
+		if _, err := io.ReadFull(b.inBody, b.message[from:]); err != nil {
+			return io.ErrUnexpectedEOF
+		}
+	}
 	return nil
 }

@@ -107,7 +107,7 @@ func (x *exchange) caller(says authn.Authenticator) *refusal {
 func (x *exchange) decide() *refusal {
 	facts := policy.Facts{
 		OwnServiceUser: targetMentions(&x.resolved, x.own.IDs), Organization: x.in.Header.Get("X-Zitadel-Orgid"),
-		Message: x.message, Variables: x.resolved.Variables, Now: x.begin,
+		Message: x.message, Variables: x.resolved.Variables, Now: x.clock(),
 	}
 	x.decision = x.policy.Decide(x.identity.Caller, x.resolved.Operation, facts)
 	x.record.Reason = string(x.decision.Reason)

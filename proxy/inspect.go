@@ -84,15 +84,15 @@ func unhex(c byte) byte {
 func bodyMentions(body []byte, in bodyForm, ids []string, limit int64) (bool, error) {
 	switch in.protocol {
 	case operation.GRPC, operation.GRPCWeb, operation.ConnectStream:
-		return framesMention(body, in.messageEncoding, ids, limit)
+		return framesMention(body, in.messageEncoding, ids, limit, in.memory)
 	case operation.GRPCWebText:
 		plain, err := decodeQuads(body)
 		if err != nil {
 			return false, err
 		}
-		return framesMention(plain, in.messageEncoding, ids, limit)
+		return framesMention(plain, in.messageEncoding, ids, limit, in.memory)
 	}
-	plain, err := decompress(body, in.contentEncoding, in.protocol == operation.Connect, limit)
+	plain, err := decompress(body, in.contentEncoding, in.protocol == operation.Connect, limit, in.memory)
 	if err != nil {
 		return false, err
 	}
@@ -104,10 +104,14 @@ type bodyForm struct {
 	protocol        operation.Protocol
 	contentEncoding string // of the whole body
 	messageEncoding string // of single gRPC messages
+	memory          taker  // for what is decompressed
 }
 
+// taker takes n bytes of memory, or reports that there is none.
+type taker interface{ take(n int64) bool }
+
 // framesMention looks through gRPC's length-prefixed messages.
-func framesMention(body []byte, encoding string, ids []string, limit int64) (bool, error) {
+func framesMention(body []byte, encoding string, ids []string, limit int64, memory taker) (bool, error) {
 	for len(body) > 0 {
 		if len(body) < 5 {
 			return false, errUnreadable
@@ -120,7 +124,7 @@ func framesMention(body []byte, encoding string, ids []string, limit int64) (boo
 		body = body[5+size:]
 		if flags == 1 { // by no encoding at all: gRPC and Connect servers answer that with an error
 			var err error
-			if message, err = decompress(message, encoding, true, limit); err != nil {
+			if message, err = decompress(message, encoding, true, limit, memory); err != nil {
 				return false, err
 			}
 		}
@@ -132,7 +136,7 @@ func framesMention(body []byte, encoding string, ids []string, limit int64) (boo
 }
 
 // decompress undoes gzip where the protocol has compression; anything else cannot be looked at.
-func decompress(body []byte, encoding string, allowed bool, limit int64) ([]byte, error) {
+func decompress(body []byte, encoding string, allowed bool, limit int64, memory taker) ([]byte, error) {
 	if encoding == "" || encoding == "identity" {
 		return body, nil
 	}
@@ -146,14 +150,22 @@ func decompress(body []byte, encoding string, allowed bool, limit int64) ([]byte
 	if err != nil {
 		return nil, errUnreadable
 	}
-	plain, err := io.ReadAll(io.LimitReader(z, limit+1))
-	if err != nil {
-		return nil, errUnreadable
+	var plain []byte
+	for size := int64(1 << 10); ; size *= 2 {
+		if size = min(size, limit+1); !memory.take(size - int64(cap(plain))) {
+			return nil, errBusy
+		}
+		plain = append(make([]byte, 0, size), plain...)
+		plain, err = fill(z, plain)
+		switch {
+		case errors.Is(err, io.EOF) && int64(len(plain)) <= limit:
+			return plain, nil
+		case int64(len(plain)) > limit:
+			return nil, errTooLarge
+		case err != nil:
+			return nil, errUnreadable
+		}
 	}
-	if int64(len(plain)) > limit {
-		return nil, errTooLarge
-	}
-	return plain, nil
 }
 
 // decodeQuads decodes the base64 of gRPC-web's text form, in which padding may

@@ -31,11 +31,20 @@ func (x *exchange) inspect() *refusal {
 		return nil
 	case op.Unlisted && protocol != operation.Connect:
 		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes, x.toHTTP2())
-		x.out = &guardedBody{inBody: x.body, ids: x.own.IDs, encoding: x.messageEncoding(), limit: x.inspectBytes}
+		x.out = &guardedBody{inBody: x.body, ids: x.own.IDs, encoding: x.messageEncoding(), limit: x.inspectBytes, memory: x}
 		return nil
 	}
-	if r := x.readWhole(); r != nil {
-		return r
+	if !x.isRead {
+		if r := x.readWhole(); r != nil {
+			return r
+		}
+		// The body may have taken its time, and rules may have ended.
+		if r := x.decide(); r != nil {
+			return r
+		}
+		if r := x.organization(); r != nil {
+			return r
+		}
 	}
 	mentioned, err := bodyMentions(x.whole, x.bodyForm(), x.own.IDs, x.inspectBytes)
 	if err == nil && mentioned {
@@ -49,7 +58,7 @@ func (x *exchange) inspect() *refusal {
 
 // bodyForm is the framing and compression that the request announces.
 func (x *exchange) bodyForm() bodyForm {
-	return bodyForm{protocol: x.resolved.Protocol, contentEncoding: x.in.Header.Get("Content-Encoding"), messageEncoding: x.messageEncoding()}
+	return bodyForm{protocol: x.resolved.Protocol, contentEncoding: x.in.Header.Get("Content-Encoding"), messageEncoding: x.messageEncoding(), memory: x}
 }
 
 // messageEncoding is the compression of single messages in a stream.

@@ -13,25 +13,63 @@ import (
 )
 
 // look reads the request message where a rule judges it. What was read is what
-// is forwarded, byte for byte. A shadow rule alone is no reason to refuse what
-// cannot be read: it does not match then.
+// is forwarded, byte for byte.
 func (x *exchange) look() *refusal {
 	decides, shadows := x.policy.Looks(x.identity.Caller, x.resolved.Operation)
-	if !decides && !shadows {
-		return nil
+	switch {
+	case decides:
+		return x.lookToDecide()
+	case shadows:
+		x.lookForShadows()
 	}
+	return nil
+}
+
+func (x *exchange) lookToDecide() *refusal {
 	if r := x.readWhole(); r != nil {
 		return r
 	}
 	var err error
-	if x.message, err = x.readMessage(); err == nil || !decides {
+	if x.message, err = x.readMessage(); err == nil {
 		return nil
 	}
-	if errors.Is(err, errTooLarge) || errors.Is(err, errEncoding) {
+	if errors.Is(err, errTooLarge) || errors.Is(err, errEncoding) || errors.Is(err, errBusy) {
 		return x.bodyRefused(err)
 	}
 	x.decision = policy.Decision{Reason: policy.ReasonUnreadable, RuleIndex: -1, Detail: err.Error()}
 	return x.denied()
+}
+
+// shadowBytes is how much of a body is read for shadow rules alone.
+const shadowBytes = 64 << 10
+
+// lookForShadows reads a message that only shadow rules judge. They must not
+// make a difference: what is too large, or cannot be read, passes as it came,
+// and no shadow rule matches it.
+func (x *exchange) lookForShadows() {
+	if x.in.ContentLength > shadowBytes {
+		return
+	}
+	if x.in.Body != nil && x.in.Body != http.NoBody {
+		body, err := x.grow(min(shadowBytes, x.inspectBytes))
+		if err != nil {
+			x.putBack(body)
+			return
+		}
+		x.took(body)
+	} else {
+		x.isRead = true
+	}
+	x.message, _ = x.readMessage()
+}
+
+// took keeps a body that was read to its end.
+func (x *exchange) took(body []byte) {
+	x.isRead = true
+	if len(body) > 0 {
+		x.whole = body
+	}
+	x.own = x.Proxy.own() // what was known when the body began may be old
 }
 
 // readWhole reads the body before anything is decided on it.
@@ -49,10 +87,7 @@ func (x *exchange) readWhole() *refusal {
 	if err != nil {
 		return x.bodyRefused(err)
 	}
-	x.isRead = true
-	if len(body) > 0 {
-		x.whole = body
-	}
+	x.took(body)
 	return nil
 }
 
@@ -86,7 +121,7 @@ func oneMessage(body []byte, in bodyForm, limit int64) ([]byte, error) {
 		}
 		body = plain
 	default:
-		return decompress(body, in.contentEncoding, in.protocol == operation.Connect, limit)
+		return decompress(body, in.contentEncoding, in.protocol == operation.Connect, limit, in.memory)
 	}
 	if len(body) < 5 || body[0] > 1 || uint64(binary.BigEndian.Uint32(body[1:5])) != uint64(len(body)-5) {
 		return nil, errNotOne
@@ -97,5 +132,5 @@ func oneMessage(body []byte, in bodyForm, limit int64) ([]byte, error) {
 	if in.messageEncoding == "" || in.messageEncoding == "identity" {
 		return nil, errNotOne
 	}
-	return decompress(body[5:], in.messageEncoding, true, limit)
+	return decompress(body[5:], in.messageEncoding, true, limit, in.memory)
 }

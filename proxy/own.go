@@ -13,7 +13,11 @@ import (
 // users' tokens are: one of them could be the target.
 func (x *exchange) ownUsers() *refusal {
 	op := x.resolved.Operation
-	if x.own.Complete || !op.Changes || !op.NamesUser && x.resolved.Protocol != operation.SCIM {
+	names := op.Changes && (op.NamesUser || x.resolved.Protocol == operation.SCIM)
+	switch {
+	case !x.own.Complete && names:
+	case !x.own.Whole && (signsIn(op.Name) || byAuthorization(op)):
+	default:
 		return nil
 	}
 	r := refuse(ReasonOwnUsersUnknown, "zproxy has not learned from ZITADEL yet which users its own are, and refuses "+
@@ -45,6 +49,13 @@ func (x *exchange) signIn() *refusal {
 	return x.bodyRefused(errOwnUser)
 }
 
+// byAuthorization tells the operations that change an authorization (v1: user
+// grant) by its own id, whosever it is.
+func byAuthorization(op *operation.Operation) bool {
+	name := string(op.Name)
+	return op.Changes && (strings.Contains(name, ".AuthorizationService/") || strings.Contains(name, "ManagementService/") && strings.Contains(name, "UserGrant"))
+}
+
 // signsIn tells the operations that act on a user whom they know by login name.
 func signsIn(name operation.Name) bool {
 	service, method, _ := strings.Cut(string(name), "/")
@@ -62,7 +73,8 @@ func namesLogin(m protoreflect.Message, names []string) bool {
 			found = namesLogin(v.Message(), names)
 		case f.Name() == "login_name":
 			for _, name := range names {
-				found = found || strings.EqualFold(name, v.String())
+				// ZITADEL compares in lower case, which knows letters that folding does not: U+0130.
+				found = found || strings.EqualFold(name, v.String()) || strings.ToLower(name) == strings.ToLower(v.String())
 			}
 		}
 		return !found

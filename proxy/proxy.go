@@ -156,7 +156,7 @@ func New(c Config) (*Proxy, error) {
 
 // named is what the service users themselves know.
 func named(users map[string]ServiceUser) func() ownuser.Known {
-	known := ownuser.Known{Complete: true}
+	known := ownuser.Known{Complete: true, Whole: true}
 	for _, u := range users {
 		if id := u.UserID(); id != "" {
 			known.IDs = append(known.IDs, id)

@@ -4,74 +4,98 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
-const (
-	// wholeBodyTime is how long a body may take that is read before it is
-	// forwarded, once it has grown beyond smallBody bytes.
-	wholeBodyTime = 30 * time.Second
-	smallBody     = 16 << 10
-)
+// wholeBodyTime is how long a body may take that is read before it is forwarded.
+const wholeBodyTime = 30 * time.Second
 
 var (
 	errBusy = errors.New("reading body: other bodies hold all the memory that there is for them")
 	errSlow = errors.New("reading body: it did not arrive in time")
 )
 
-// memory bounds what bodies that are read whole may hold together.
+// memory bounds what bodies that are looked into may hold together. No caller
+// gets more than half of it.
 type memory struct {
 	most int64
-	held atomic.Int64
+
+	mu   sync.Mutex
+	held int64
+	of   map[string]int64
 }
 
-func (m *memory) take(n int64) bool {
-	if m.held.Add(n) <= m.most {
-		return true
+func (m *memory) take(caller string, n int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.held+n > m.most || m.of[caller]+n > m.most/2 {
+		return false
 	}
-	m.held.Add(-n)
-	return false
+	if m.of == nil {
+		m.of = make(map[string]int64)
+	}
+	m.held += n
+	m.of[caller] += n
+	return true
 }
 
-func (m *memory) give(n int64) { m.held.Add(-n) }
+func (m *memory) give(caller string, n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.held -= n
+	if m.of[caller] -= n; m.of[caller] == 0 {
+		delete(m.of, caller)
+	}
+}
+
+// take takes n bytes of memory until the exchange ends.
+func (x *exchange) take(n int64) bool {
+	if !x.memory.take(x.record.Caller, n) {
+		return false
+	}
+	x.holds += n
+	return true
+}
 
 // readWholeBody reads up to limit bytes. The buffer grows with what arrives, not
-// with what is announced: a length costs the caller nothing. What it holds is
-// given back by [exchange.end].
+// with what is announced: a length costs the caller nothing. On an error it
+// returns what it has read so far.
 func (x *exchange) readWholeBody(limit int64) ([]byte, error) {
-	body, size := []byte(nil), int64(512)
-	if n := x.in.ContentLength; n >= 0 {
-		size = n
+	deadline, ok := x.w.ResponseWriter.(interface{ SetReadDeadline(time.Time) error })
+	if ok {
+		_ = deadline.SetReadDeadline(time.Now().Add(wholeBodyTime))
 	}
-	size = min(size, smallBody)
+	body, err := x.grow(limit)
+	if ok && err == nil && x.in.ProtoMajor == 1 { // a stream of HTTP/2 takes its deadline along
+		_ = deadline.SetReadDeadline(time.Time{})
+	}
+	return body, err
+}
+
+func (x *exchange) grow(limit int64) ([]byte, error) {
+	body, size := []byte(nil), int64(512)
 	for {
-		if !x.memory.take(size - int64(cap(body))) {
-			return nil, errBusy
+		if n := x.in.ContentLength; n >= 0 {
+			size = min(size, n)
 		}
-		x.holds += size - int64(cap(body))
+		if size = min(size, limit+1); !x.take(size - int64(cap(body))) {
+			return body, errBusy
+		}
 		grown := make([]byte, len(body), size)
 		copy(grown, body)
 		body = grown
 		var err error
 		if body, err = fill(x.in.Body, body); err != nil {
-			return whole(body, err)
+			return body, ended(err)
 		}
 		switch n := x.in.ContentLength; {
 		case n >= 0 && int64(len(body)) == n:
 			return body, nil
 		case int64(len(body)) > limit:
-			return nil, errTooLarge
+			return body, errTooLarge
 		}
-		if size == smallBody { // what is small may be slow, as a stream may
-			control := http.NewResponseController(x.w.ResponseWriter)
-			_ = control.SetReadDeadline(time.Now().Add(wholeBodyTime)) // all our servers have deadlines
-			defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-		}
-		if size *= 2; x.in.ContentLength >= 0 {
-			size = min(size, x.in.ContentLength)
-		}
-		size = min(size, limit+1)
+		size *= 2
 	}
 }
 
@@ -87,14 +111,49 @@ func fill(r io.Reader, body []byte) ([]byte, error) {
 	return body, nil
 }
 
-// whole tells the end of a body from an end before its end.
-func whole(body []byte, err error) ([]byte, error) {
+// ended tells the end of a body, nil, from an end before its end.
+func ended(err error) error {
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.Is(err, io.EOF):
-		return body, nil
+		return nil
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return nil, errSlow
+		return errSlow
 	}
-	return nil, io.ErrUnexpectedEOF
+	return io.ErrUnexpectedEOF
+}
+
+// putBack gives the body what was read of it, so that it streams as if nothing
+// had been.
+func (x *exchange) putBack(read []byte) {
+	if len(read) == 0 {
+		return
+	}
+	x.in.Body = &resumedBody{ReadCloser: x.in.Body, read: read}
+}
+
+type resumedBody struct {
+	io.ReadCloser
+	read []byte
+}
+
+func (b *resumedBody) Read(p []byte) (int, error) {
+	if len(b.read) > 0 {
+		n := copy(p, b.read)
+		b.read = b.read[n:]
+		return n, nil
+	}
+	return b.ReadCloser.Read(p)
+}
+
+// endUnread bounds how long net/http waits for the rest of an HTTP/1 body that
+// nobody is going to read: it takes it in before it sends the answer, so that
+// the answer is not lost in a reset.
+func (x *exchange) endUnread() {
+	if x.in.ProtoMajor != 1 || x.in.Body == nil || x.in.Body == http.NoBody || x.isRead {
+		return
+	}
+	if deadline, ok := x.w.ResponseWriter.(interface{ SetReadDeadline(time.Time) error }); ok {
+		_ = deadline.SetReadDeadline(time.Now().Add(time.Second))
+	}
 }

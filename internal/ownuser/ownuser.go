@@ -48,8 +48,8 @@ type Known struct {
 	IDs []string
 	// LoginNames are the names under which they could sign in.
 	LoginNames []string
-	// Complete tells that no user id is missing.
-	Complete bool
+	// Complete tells that no user id is missing; Whole that nothing else is either.
+	Complete, Whole bool
 }
 
 // Users keeps track of service users. It is safe for concurrent use.
@@ -100,7 +100,9 @@ func (u *Users) Known() Known {
 	now := u.now.Load()
 	known := now.Known
 	for i, t := range u.tracked {
-		known.Complete = known.Complete && t.isKnown(now.learned[i])
+		l := now.learned[i]
+		known.Complete = known.Complete && t.isKnown(l)
+		known.Whole = known.Whole && l != nil && !l.partly && t.isKnown(l)
 	}
 	return known
 }
@@ -190,7 +192,7 @@ func (u *Users) took(at int, l *learned) {
 
 // sum is the snapshot of what was learned.
 func (u *Users) sum(all []*learned) *snapshot {
-	s := &snapshot{Known: Known{Complete: true}, learned: all}
+	s := &snapshot{Known: Known{Complete: true, Whole: true}, learned: all}
 	for i, t := range u.tracked {
 		s.IDs = append(s.IDs, t.UserID())
 		if l := all[i]; l != nil {

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -12,8 +13,13 @@ import (
 	"github.com/zproxy/zproxy/policy/operation"
 )
 
-// maxDepth bounds nesting; ZITADEL's deepest lawful request has a fraction of it.
-const maxDepth = 100
+const (
+	// maxDepth bounds nesting; ZITADEL's deepest lawful request has a fraction of it.
+	maxDepth = 100
+	// maxParts bounds the values of a message: read, each takes a hundred times
+	// what it took on the wire.
+	maxParts = 50_000
+)
 
 // Source is where the message of one request stands.
 type Source struct {
@@ -74,11 +80,16 @@ func (t *Types) fill(m *dynamicpb.Message, s Source) error {
 // readJSON refuses what protojson refuses, a field under both of its names
 // among that, and fields that this build does not know.
 func (t *Types) readJSON(m *dynamicpb.Message, body []byte) error {
+	// Strings have such characters too: then a message of long texts is taken for one of many parts.
+	if n := bytes.Count(body, []byte(",")) + bytes.Count(body, []byte("{")) + bytes.Count(body, []byte("[")); n > maxParts {
+		return fmt.Errorf("the message has more than %d parts; send several smaller ones", maxParts)
+	}
 	return protojson.UnmarshalOptions{Resolver: t.resolver, RecursionLimit: maxDepth}.Unmarshal(body, m)
 }
 
 func (t *Types) readWire(m *dynamicpb.Message, body []byte) error {
-	if err := singular(body, m.Descriptor(), maxDepth); err != nil {
+	parts := maxParts
+	if err := singular(body, m.Descriptor(), maxDepth, &parts); err != nil {
 		return err
 	}
 	return proto.UnmarshalOptions{Resolver: t.resolver, RecursionLimit: maxDepth}.Unmarshal(body, m)

@@ -218,3 +218,20 @@ func zitadels(shape protoreflect.MessageDescriptor, body []byte, json bool) (pro
 	}
 	return m, proto.Unmarshal(body, m)
 }
+
+// Read, a part takes a hundred times what it takes on the wire.
+func TestMessagesOfManyPartsAreRefused(t *testing.T) {
+	many := bytes.Repeat([]byte("{},"), 60_000)
+	for name, s := range map[string]message.Source{
+		"protobuf": {Body: bytes.Repeat([]byte{0x1a, 0}, 60_000)},
+		"JSON":     {JSON: true, Body: []byte(`{"queries":[` + string(many[:len(many)-1]) + `]}`)},
+	} {
+		if _, err := types(t).Read(listUsers, s); err == nil || !strings.Contains(err.Error(), "more than 50000 parts") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	states := protowire.AppendBytes(protowire.AppendTag(nil, 2, protowire.BytesType), bytes.Repeat([]byte{1}, 60_000))
+	if _, err := types(t).Read("zitadel.user.v2.UserService/ListAuthenticationFactors", message.Source{Body: append(states, 0x1a, 0)}); err == nil {
+		t.Error("packed values are not counted")
+	}
+}

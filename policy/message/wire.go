@@ -2,6 +2,7 @@ package message
 
 import (
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -10,13 +11,15 @@ import (
 // singular refuses what protobuf (https://protobuf.dev/programming-guides/encoding/)
 // lets readers settle: unknown fields, which are skipped, a field given twice,
 // of which the last counts or the parts are merged, and two members of a oneof.
-func singular(wire []byte, shape protoreflect.MessageDescriptor, depth int) error {
+func singular(wire []byte, shape protoreflect.MessageDescriptor, depth int, parts *int) error {
 	if depth == 0 {
 		return fmt.Errorf("%s nests deeper than %d messages", shape.FullName(), maxDepth)
 	}
-	seen := make(map[protoreflect.FullName]bool)
-	keys := make(map[string]bool)
+	var given given
 	for len(wire) > 0 {
+		if *parts--; *parts < 0 {
+			return fmt.Errorf("the message has more than %d parts; send several smaller ones", maxParts)
+		}
 		number, kind, n := protowire.ConsumeTag(wire)
 		if n < 0 {
 			return fmt.Errorf("%s: %w", shape.FullName(), protowire.ParseError(n))
@@ -26,7 +29,7 @@ func singular(wire []byte, shape protoreflect.MessageDescriptor, depth int) erro
 		if f == nil {
 			return fmt.Errorf("%s has no field %d that this build knows", shape.FullName(), number)
 		}
-		if err := once(f, seen); err != nil {
+		if err := given.once(f); err != nil {
 			return err
 		}
 		size := protowire.ConsumeFieldValue(number, kind, wire)
@@ -35,15 +38,21 @@ func singular(wire []byte, shape protoreflect.MessageDescriptor, depth int) erro
 		}
 		value := wire[:size]
 		wire = wire[size:]
-		if err := typed(f, kind, value, keys, depth); err != nil {
+		if err := typed(f, kind, value, &given, depth, parts); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// given is what a message has given so far. Most messages give little.
+type given struct {
+	fields []protoreflect.FullName
+	keys   map[string]bool // of maps
+}
+
 // once marks f, or the oneof it is in, as given.
-func once(f protoreflect.FieldDescriptor, seen map[protoreflect.FullName]bool) error {
+func (g *given) once(f protoreflect.FieldDescriptor) error {
 	if f.IsList() || f.IsMap() {
 		return nil
 	}
@@ -51,18 +60,19 @@ func once(f protoreflect.FieldDescriptor, seen map[protoreflect.FullName]bool) e
 	if o := f.ContainingOneof(); o != nil {
 		name = o.FullName()
 	}
-	if seen[name] {
+	if slices.Contains(g.fields, name) { // no message has more than some dozens
 		return fmt.Errorf("%s is given more than once", name)
 	}
-	seen[name] = true
+	g.fields = append(g.fields, name)
 	return nil
 }
 
 // typed checks the wire type, which decides whether a reader takes the value or
 // skips it, and looks into messages.
-func typed(f protoreflect.FieldDescriptor, kind protowire.Type, value []byte, keys map[string]bool, depth int) error {
+func typed(f protoreflect.FieldDescriptor, kind protowire.Type, value []byte, g *given, depth int, parts *int) error {
 	if f.IsList() && kind == protowire.BytesType && wireTypes[f.Kind()] != protowire.BytesType {
-		return nil // packed
+		*parts -= len(value) // packed: a byte each at least
+		return nil
 	}
 	if want, ok := wireTypes[f.Kind()]; !ok || kind != want {
 		return fmt.Errorf("%s has the wire type of another field", f.FullName())
@@ -73,12 +83,15 @@ func typed(f protoreflect.FieldDescriptor, kind protowire.Type, value []byte, ke
 	inner, _ := protowire.ConsumeBytes(value) // it was consumed once already
 	if f.IsMap() {
 		key := string(f.FullName()) + "\x00" + mapKey(inner)
-		if keys[key] {
+		if g.keys[key] {
 			return fmt.Errorf("%s has a key more than once", f.FullName())
 		}
-		keys[key] = true
+		if g.keys == nil {
+			g.keys = make(map[string]bool)
+		}
+		g.keys[key] = true
 	}
-	return singular(inner, f.Message(), depth-1)
+	return singular(inner, f.Message(), depth-1, parts)
 }
 
 // mapKey is the bytes of an entry's key, field 1; "" for the default key,

@@ -42,7 +42,7 @@ func New(upstream *Limit, rules map[string]Limit) *Limits {
 		l.upstream = newShare(*upstream)
 	}
 	for name, limit := range rules {
-		l.rules[name] = &perCaller{limit: limit, buckets: make(map[string]*rate.Limiter)}
+		l.rules[name] = &perCaller{limit: limit, buckets: make(map[string]*bucket)}
 	}
 	return l
 }
@@ -52,12 +52,10 @@ func New(upstream *Limit, rules map[string]Limit) *Limits {
 func (l *Limits) Take(rule, caller string, now time.Time) (Refusal, bool) {
 	var own *rate.Reservation
 	if p := l.rules[rule]; p != nil {
-		r := p.bucket(caller).ReserveN(now, 1)
-		if wait := r.DelayFrom(now); wait > 0 {
-			r.CancelAt(now)
+		var wait time.Duration
+		if own, now, wait = p.bucket(caller).reserve(now); wait > 0 {
 			return Refusal{rule, p.limit, wait}, false
 		}
-		own = r
 	}
 	if l.upstream == nil {
 		return Refusal{}, true
@@ -76,10 +74,36 @@ func (l *Limits) Take(rule, caller string, now time.Time) (Refusal, bool) {
 type perCaller struct {
 	limit   Limit
 	mu      sync.RWMutex
-	buckets map[string]*rate.Limiter
+	buckets map[string]*bucket
 }
 
-func (p *perCaller) bucket(caller string) *rate.Limiter {
+// bucket is one caller's. The limiter takes a time before its last one for a
+// step back, and would hand out that time again: callers read the clock before
+// they get here, and not in order.
+type bucket struct {
+	mu      sync.Mutex
+	last    time.Time
+	limiter *rate.Limiter
+}
+
+// reserve takes a token, or says how long there is none. The time is the one
+// that counted.
+func (b *bucket) reserve(now time.Time) (*rate.Reservation, time.Time, time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now.Before(b.last) {
+		now = b.last
+	}
+	b.last = now
+	r := b.limiter.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait > 0 {
+		r.CancelAt(now)
+	}
+	return r, now, wait
+}
+
+func (p *perCaller) bucket(caller string) *bucket {
 	p.mu.RLock()
 	b := p.buckets[caller]
 	p.mu.RUnlock()
@@ -92,7 +116,7 @@ func (p *perCaller) bucket(caller string) *rate.Limiter {
 		caller = "" // no caller's name: those beyond the bound share it
 	}
 	if b = p.buckets[caller]; b == nil {
-		b = rate.NewLimiter(rate.Limit(p.limit.Rate), p.limit.Burst)
+		b = &bucket{limiter: rate.NewLimiter(rate.Limit(p.limit.Rate), p.limit.Burst)}
 		p.buckets[caller] = b
 	}
 	return b

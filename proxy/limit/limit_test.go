@@ -229,3 +229,21 @@ func BenchmarkTake(b *testing.B) {
 		})
 	}
 }
+
+// Callers read the clock before they get to the bucket, and not in order.
+func TestTimesOutOfOrderHandOutNothingTwice(t *testing.T) {
+	l := limit.New(nil, map[string]limit.Limit{"r": {Rate: 10, Burst: 1}})
+	passed := 0
+	for i := range 1000 {
+		now := at(0)
+		if i%2 == 1 {
+			now = at(100 * time.Millisecond)
+		}
+		if _, ok := l.Take("r", "a", now); ok {
+			passed++
+		}
+	}
+	if passed > 2 {
+		t.Errorf("%d of 1000 pass within 100 ms", passed)
+	}
+}
