@@ -305,3 +305,65 @@ func TestAConditionWithoutMeaningForAnOperationNeverHoldsThere(t *testing.T) {
 		t.Errorf("warnings:\n%s", text)
 	}
 }
+
+func TestWildcardsAreToldWithWhatTheyCover(t *testing.T) {
+	c := newCatalogue()
+	p := compile(t, c,
+		rule("wild", []string{crm}, []string{"zitadel.user.v2.UserService/List*", listUsers, getUser}),
+		rule("named", []string{crm}, []string{getUser}))
+	got := p.Wildcards()
+	if len(got) != 1 || got[0].Rule != "wild" || len(got[0].Covers) != 1 || string(got[0].Covers[0].Name) != listKeys {
+		t.Errorf("got %+v", got)
+	}
+	var none *policy.Policy
+	if none.Wildcards() != nil {
+		t.Error("no policy has wildcards")
+	}
+}
+
+func TestDeprecatedOperationsHaveSuccessors(t *testing.T) {
+	c, err := operation.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := policy.Compile(c, []policy.Rule{rule("old", []string{crm}, []string{"zitadel.management.v1.ManagementService/GetUserByID", "zitadel.management.v1.ManagementService/GetMyOrg"})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, w := range p.Warnings() {
+		told = append(told, w.Message)
+	}
+	text := strings.Join(told, "\n")
+	if !strings.Contains(text, "GetUserByID is deprecated in ZITADEL; its successor seems to be zitadel.user.v2.UserService/GetUserByID") ||
+		!strings.Contains(text, "GetMyOrg is deprecated in ZITADEL; look for its successor") {
+		t.Errorf("got:\n%s", text)
+	}
+}
+
+func TestExplainSaysOfEachRuleWhetherItCovers(t *testing.T) {
+	c := newCatalogue()
+	p := compile(t, c,
+		rule("somebody-else", []string{hr}, []string{listUsers}),
+		rule("excepts", []string{crm}, []string{"zitadel.user.v2.UserService/*"}, func(r *policy.Rule) { r.Except = []string{listUsers} }),
+		rule("another", []string{crm}, []string{getUser}),
+		rule("dark", []string{crm}, []string{listUsers}, shadow),
+		rule("first", []string{crm}, []string{listUsers}),
+		rule("second", []string{crm}, []string{listUsers}))
+	want := []bool{false, false, false, true, true, true}
+	for i, got := range p.Explain(caller(crm), c.named(listUsers), policy.Facts{}) {
+		if got.Allows != want[i] || got.Decides != (got.Rule == "first") || got.Depends {
+			t.Errorf("%+v, want it to cover: %t", got, want[i])
+		}
+	}
+	for _, got := range p.Explain(caller(crm), c.named(listUsers), policy.Facts{OwnServiceUser: true}) {
+		if got.Allows || got.Decides || got.Depends {
+			t.Errorf("aimed at a service user of ours: %+v", got)
+		}
+	}
+	for _, got := range p.Explain(caller(crm), c.named(addKey), policy.Facts{}) {
+		if got.Allows {
+			t.Errorf("hazardous: %+v", got)
+		}
+	}
+}
