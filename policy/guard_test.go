@@ -326,7 +326,7 @@ func TestDeprecatedOperationsHaveSuccessors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := policy.Compile(c, []policy.Rule{rule("old", []string{crm}, []string{"zitadel.management.v1.ManagementService/GetUserByID", "zitadel.management.v1.ManagementService/GetMyOrg"})})
+	p, err := policy.Compile(c, []policy.Rule{rule("old", []string{crm}, []string{"zitadel.management.v1.ManagementService/GetUserByID", "zitadel.management.v1.ManagementService/GetSupportedLanguages"})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +336,7 @@ func TestDeprecatedOperationsHaveSuccessors(t *testing.T) {
 	}
 	text := strings.Join(told, "\n")
 	if !strings.Contains(text, "GetUserByID is deprecated in ZITADEL; its successor seems to be zitadel.user.v2.UserService/GetUserByID") ||
-		!strings.Contains(text, "GetMyOrg is deprecated in ZITADEL; look for its successor") {
+		!strings.Contains(text, "GetSupportedLanguages is deprecated in ZITADEL; look for its successor") {
 		t.Errorf("got:\n%s", text)
 	}
 }
