@@ -72,9 +72,11 @@ func namesLogin(m protoreflect.Message, names []string) bool {
 		case f.Message() != nil:
 			found = namesLogin(v.Message(), names)
 		case f.Name() == "login_name":
+			// ZITADEL compares in lower case, which knows a letter that folding does not: U+0130.
+			lower := strings.ToLower(v.String())
 			for _, name := range names {
-				// ZITADEL compares in lower case, which knows letters that folding does not: U+0130.
-				found = found || strings.EqualFold(name, v.String()) || strings.ToLower(name) == strings.ToLower(v.String())
+				ours := strings.ToLower(name)
+				found = found || strings.EqualFold(name, v.String()) || ours == lower
 			}
 		}
 		return !found
