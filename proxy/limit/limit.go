@@ -5,10 +5,7 @@
 package limit
 
 import (
-	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // maxBuckets bounds how many callers are told apart, in each rule and at the
@@ -49,75 +46,32 @@ func New(upstream *Limit, rules map[string]Limit) *Limits {
 
 // Take takes one request of caller under rule out of the rule's bucket and the
 // upstream's, and reports true; or out of neither, and says why not.
+//
+// The time counts forward only: one before the latest is taken for the latest.
 func (l *Limits) Take(rule, caller string, now time.Time) (Refusal, bool) {
-	var own *rate.Reservation
-	if p := l.rules[rule]; p != nil {
-		var wait time.Duration
-		if own, now, wait = p.bucket(caller).reserve(now); wait > 0 {
-			return Refusal{rule, p.limit, wait}, false
-		}
+	p := l.rules[rule]
+	if p == nil {
+		return l.takeUpstream(caller, now)
 	}
+	b := p.lock(caller, now)
+	defer b.mu.Unlock()
+	now = b.forward(now)
+	if wait := b.wait(p.limit, now); wait > 0 {
+		return Refusal{rule, p.limit, wait}, false
+	}
+	no, ok := l.takeUpstream(caller, now)
+	if ok {
+		b.limiter.AllowN(now, 1) // after the upstream's, so that there is nothing to give back
+	}
+	return no, ok
+}
+
+func (l *Limits) takeUpstream(caller string, now time.Time) (Refusal, bool) {
 	if l.upstream == nil {
 		return Refusal{}, true
 	}
-	wait := l.upstream.take(caller, now)
-	if wait == 0 {
-		return Refusal{}, true
+	if wait := l.upstream.take(caller, now); wait > 0 {
+		return Refusal{Limit: l.upstream.limit, Wait: wait}, false
 	}
-	if own != nil {
-		own.CancelAt(now)
-	}
-	return Refusal{Limit: l.upstream.limit, Wait: wait}, false
-}
-
-// perCaller has a bucket for each caller of one rule.
-type perCaller struct {
-	limit   Limit
-	mu      sync.RWMutex
-	buckets map[string]*bucket
-}
-
-// bucket is one caller's. The limiter takes a time before its last one for a
-// step back, and would hand out that time again: callers read the clock before
-// they get here, and not in order.
-type bucket struct {
-	mu      sync.Mutex
-	last    time.Time
-	limiter *rate.Limiter
-}
-
-// reserve takes a token, or says how long there is none. The time is the one
-// that counted.
-func (b *bucket) reserve(now time.Time) (*rate.Reservation, time.Time, time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if now.Before(b.last) {
-		now = b.last
-	}
-	b.last = now
-	r := b.limiter.ReserveN(now, 1)
-	wait := r.DelayFrom(now)
-	if wait > 0 {
-		r.CancelAt(now)
-	}
-	return r, now, wait
-}
-
-func (p *perCaller) bucket(caller string) *bucket {
-	p.mu.RLock()
-	b := p.buckets[caller]
-	p.mu.RUnlock()
-	if b != nil {
-		return b
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.buckets) >= maxBuckets {
-		caller = "" // no caller's name: those beyond the bound share it
-	}
-	if b = p.buckets[caller]; b == nil {
-		b = &bucket{limiter: rate.NewLimiter(rate.Limit(p.limit.Rate), p.limit.Burst)}
-		p.buckets[caller] = b
-	}
-	return b
+	return Refusal{}, true
 }
