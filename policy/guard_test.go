@@ -163,7 +163,7 @@ func TestExplainTellsWhatDependsOnTheRequest(t *testing.T) {
 		t.Errorf("without a message: %+v", open)
 	}
 	known := get(listUsers, facts(t, listUsers, users(acme)))
-	if !known[0].Decides || known[0].Depends || !known[1].Allows || !strings.Contains(known[1].Because, "grants nothing") {
+	if !known[0].Decides || !known[0].Allows || known[0].Depends || !known[1].Allows || !strings.Contains(known[1].Because, "grants nothing") {
 		t.Errorf("with a message: %+v", known)
 	}
 	if foreign := get(listUsers, facts(t, listUsers, users(other))); foreign[0].Allows || foreign[0].Depends || !strings.Contains(foreign[0].Because, other) {

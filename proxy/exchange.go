@@ -36,7 +36,7 @@ type exchange struct {
 	auth    []string             // the value of Authorization upstream
 	org     []string             // the value of x-zitadel-orgid upstream; nil for none
 	whole   []byte               // the body, where it was read before forwarding
-	holds   int64                // bytes of memory that whole took
+	lease   lease                // of memory, for what is looked into
 	isRead  bool                 // whole is all of the body, nil if that is empty
 	message protoreflect.Message // the request message, where a rule judges it
 	body    *inBody              // the body, where it streams
@@ -118,9 +118,7 @@ func (x *exchange) end() {
 	if broke != nil {
 		x.brokeOff(broke)
 	}
-	if x.holds > 0 {
-		x.memory.give(x.record.Caller, x.holds)
-	}
+	x.giveBack()
 	x.record.Kind = audit.Outcome
 	x.record.Status = x.w.status
 	x.record.BytesOut = x.w.bytes

@@ -49,13 +49,33 @@ func (m *memory) give(caller string, n int64) {
 	}
 }
 
+// lease is the memory that one request has taken. A body may be read on after
+// its handler has ended: what has ended takes nothing any more.
+type lease struct {
+	mu     sync.Mutex
+	taken  int64
+	closed bool
+}
+
 // take takes n bytes of memory until the exchange ends.
 func (x *exchange) take(n int64) bool {
-	if !x.memory.take(x.record.Caller, n) {
+	x.lease.mu.Lock()
+	defer x.lease.mu.Unlock()
+	if x.lease.closed || !x.memory.take(x.record.Caller, n) {
 		return false
 	}
-	x.holds += n
+	x.lease.taken += n
 	return true
+}
+
+// giveBack ends the lease.
+func (x *exchange) giveBack() {
+	x.lease.mu.Lock()
+	defer x.lease.mu.Unlock()
+	x.lease.closed = true
+	if x.lease.taken > 0 {
+		x.memory.give(x.record.Caller, x.lease.taken)
+	}
 }
 
 // readWholeBody reads up to limit bytes. The buffer grows with what arrives, not

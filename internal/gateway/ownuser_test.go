@@ -69,7 +69,7 @@ func (l *learning) post(t *testing.T, operation, body string) (int, string) {
 func (l *learning) eventually(t *testing.T, operation, body, reason string) {
 	t.Helper()
 	status, text := 0, ""
-	for range 300 {
+	for range 1000 {
 		if status, text = l.post(t, operation, body); strings.Contains(text, "("+reason+",") || reason == "" && status == http.StatusOK {
 			return
 		}
