@@ -14,6 +14,7 @@ const sweep = time.Second
 // perCaller has a bucket for each caller of one rule.
 type perCaller struct {
 	limit   Limit
+	most    int // callers told apart
 	mu      sync.RWMutex
 	buckets map[string]*bucket
 	swept   time.Time
@@ -68,10 +69,10 @@ func (p *perCaller) bucket(caller string, now time.Time) *bucket {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.buckets) >= maxBuckets {
+	if len(p.buckets) >= p.most {
 		p.dropFull(now)
 	}
-	if len(p.buckets) >= maxBuckets && p.buckets[caller] == nil {
+	if len(p.buckets) >= p.most && p.buckets[caller] == nil {
 		caller = "" // no caller's name: those beyond the bound share it
 	}
 	if b = p.buckets[caller]; b == nil {

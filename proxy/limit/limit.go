@@ -4,13 +4,16 @@
 // Requests are let through or refused at once; none is held back.
 package limit
 
-import (
-	"time"
-)
+import "time"
 
 // maxBuckets bounds how many callers are told apart, in each rule and at the
-// upstream. Callers beyond it share one bucket.
-const maxBuckets = 10_000
+// upstream. Callers beyond it share one bucket. Rules are many where callers are,
+// too: all of them together tell allBuckets apart, yet each fewBuckets.
+const (
+	maxBuckets = 10_000
+	allBuckets = 100_000
+	fewBuckets = 100
+)
 
 // Limit is a token bucket: Rate requests a second in the long run, Burst at once.
 type Limit struct {
@@ -38,8 +41,9 @@ func New(upstream *Limit, rules map[string]Limit) *Limits {
 	if upstream != nil {
 		l.upstream = newShare(*upstream)
 	}
+	most := min(maxBuckets, max(fewBuckets, allBuckets/max(1, len(rules))))
 	for name, limit := range rules {
-		l.rules[name] = &perCaller{limit: limit, buckets: make(map[string]*bucket)}
+		l.rules[name] = &perCaller{limit: limit, most: most, buckets: make(map[string]*bucket)}
 	}
 	return l
 }
