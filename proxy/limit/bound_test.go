@@ -65,7 +65,7 @@ func TestManyRulesTellFewerCallersApart(t *testing.T) {
 func TestUpstreamCallersBeyondTheBoundShareABucket(t *testing.T) {
 	l := limit.New(&limit.Limit{Rate: 100_000, Burst: 100_000}, nil)
 	for i := range 10_500 {
-		if !pass(l, fmt.Sprint(i), at(time.Duration(i)*time.Millisecond)) {
+		if !pass(l, fmt.Sprint(i), at(time.Duration(i)*10*time.Microsecond)) {
 			t.Fatalf("caller %d is refused below the rate", i)
 		}
 	}

@@ -133,7 +133,7 @@ func TestNoMoreThanTheRatePasses(t *testing.T) {
 		most := limit.Limit{Rate: rapid.Float64Range(0.2, 5000).Draw(t, "rate"), Burst: rapid.IntRange(1, 100).Draw(t, "burst")}
 		l := limit.New(&most, nil)
 		var passed []time.Duration
-		now, latest := time.Duration(0), time.Duration(0)
+		now, latest := time.Duration(0), -time.Hour
 		for range rapid.IntRange(1, 400).Draw(t, "requests") {
 			now += time.Duration(rapid.IntRange(-500, 30_000).Draw(t, "pause")) * time.Microsecond
 			if rapid.IntRange(0, 40).Draw(t, "silence") == 0 {
@@ -218,7 +218,7 @@ func TestLimitsMayBeTakenFromAtOnce(t *testing.T) {
 }
 
 func BenchmarkTake(b *testing.B) {
-	for _, n := range []int{1, 100, 1000} {
+	for _, n := range []int{1, 100, 1000, 10_000} {
 		b.Run(fmt.Sprintf("callers=%d", n), func(b *testing.B) {
 			l := limit.New(&limit.Limit{Rate: 1e9, Burst: 1e6}, map[string]limit.Limit{"r": {Rate: 1e9, Burst: 1e6}})
 			names := make([]string, n)

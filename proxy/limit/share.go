@@ -8,9 +8,10 @@ import (
 const (
 	// idle is how long a caller keeps its share without asking, at least.
 	idle = 10 * time.Second
-	// pour is how often tokens are handed out, at most: their distribution walks
-	// over all callers.
-	pour = 2 * time.Millisecond
+	// pour is how often tokens are handed out, at most, and pourEach what each
+	// caller adds once they are many: their distribution walks over all callers,
+	// while nobody else can take.
+	pour, pourEach = 2 * time.Millisecond, time.Microsecond
 	// whole is a token, and dust what sums of parts may be off by.
 	whole, dust = 1 - 1e-9, 1e-9
 )
@@ -117,7 +118,7 @@ func (s *share) part(caller string, now time.Time) *part {
 
 // hand hands out what is due, and what the pool has, to those who have room.
 func (s *share) hand(now time.Time) {
-	if now.Sub(s.poured) < pour {
+	if now.Sub(s.poured) < max(pour, time.Duration(len(s.callers))*pourEach) {
 		return
 	}
 	s.poured = now
