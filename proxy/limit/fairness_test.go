@@ -102,3 +102,36 @@ func TestASlowCallerIsRemembered(t *testing.T) {
 		t.Errorf("refused %d times", refused)
 	}
 }
+
+// Tokens are handed out at intervals. Who asks in between has what is due to it.
+func TestWhatIsDueCountsBeforeItIsHandedOut(t *testing.T) {
+	l := limit.New(&limit.Limit{Rate: 20, Burst: 2}, nil)
+	const own = 100*time.Millisecond + time.Microsecond
+	next := time.Duration(0)
+	for now := time.Duration(0); now < 20*time.Second; now += 700 * time.Microsecond {
+		for next <= now {
+			if !pass(l, "a", at(next)) && next > time.Second {
+				t.Fatalf("refused at %v", next)
+			}
+			next += own
+		}
+		pass(l, "greedy", at(now))
+	}
+}
+
+// A request with an earlier time may pass, and the time since is not counted twice.
+func TestAPassAtAnEarlierTimeRefillsNothing(t *testing.T) {
+	for _, l := range []*limit.Limits{
+		limit.New(nil, map[string]limit.Limit{"r": {Rate: 10, Burst: 2}}),
+		limit.New(&limit.Limit{Rate: 10, Burst: 2}, nil),
+	} {
+		for i, want := range []struct {
+			at time.Duration
+			ok bool
+		}{{0, true}, {0, true}, {200 * time.Millisecond, true}, {0, true}, {200 * time.Millisecond, false}} {
+			if _, ok := l.Take("r", "a", at(want.at)); ok != want.ok {
+				t.Errorf("request %d: got %t", i, ok)
+			}
+		}
+	}
+}
