@@ -185,7 +185,7 @@ func TestABodyThatTakesItsTimeIsJudgedAtItsEnd(t *testing.T) {
 	slow = l.open(t, lock, len(body), body[:5])
 	write(t, filepath.Join(l.dir, "new"), l.AddPAT(next))
 	check(t, os.Rename(filepath.Join(l.dir, "new"), filepath.Join(l.dir, "pat")))
-	l.eventually(t, lock, body, "own_service_user")
+	l.eventually(t, revoke, `{"id":"`+next+`"}`, "own_service_user") // by mention; until then it does nothing
 	_, err = io.WriteString(slow, body[5:])
 	check(t, err)
 	if status, text := answer(t, slow, 5*time.Second); status != http.StatusForbidden || !strings.Contains(text, "own_service_user") {
