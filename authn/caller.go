@@ -1,5 +1,6 @@
 // Package authn establishes which caller sent a request, from the connection
-// that carried it and never from anything the request says about itself.
+// that carried it, or from a token that an issuer has signed, and never from
+// anything the request says about itself.
 package authn
 
 import "net/http"
@@ -15,6 +16,7 @@ const (
 	KindUnix                  // a unix socket's peer: "unix:<name>"
 	KindDNS                   // a DNS SAN of a verified certificate: "dns:<name>"
 	KindSPIFFE                // a URI SAN of a verified certificate: "spiffe://<trust domain>/<path>"
+	KindJWT                   // the subject of a verified bearer JWT: "jwt:<issuer name>/<subject>"
 )
 
 // Caller names a workload. The zero Caller is nobody and matches no rule.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/zproxy/zproxy/authn"
 )
 
@@ -19,6 +21,8 @@ func TestCallersHaveOneSpellingEach(t *testing.T) {
 	for s, kind := range map[string]authn.Kind{
 		"anonymous:local": authn.KindAnonymous, "unix:crm-2.a_b": authn.KindUnix, "dns:crm.acme.internal": authn.KindDNS,
 		"spiffe://acme.internal/ns/Prod/crm_1": authn.KindSPIFFE, "dns:1.example": authn.KindDNS,
+		"jwt:cluster/system:serviceaccount:crm:default": authn.KindJWT, "jwt:a.b_c-1/spiffe://acme.internal/crm": authn.KindJWT,
+		"jwt:ci/repo:acme/app:ref:refs/heads/main": authn.KindJWT, "jwt:x/auth0|{\"%}\\~": authn.KindJWT, "jwt:x//": authn.KindJWT, "jwt:x/dns:a": authn.KindJWT,
 	} {
 		c, err := authn.ParseCaller(s)
 		check(t, err)
@@ -33,6 +37,8 @@ func TestCallersHaveOneSpellingEach(t *testing.T) {
 		"spiffe://", "spiffe:///a", "spiffe://a", "spiffe://a/", "spiffe://A/b", "SPIFFE://a/b", "spiffe://a//b", "spiffe://a/b/", "spiffe://a/./b",
 		"spiffe://a/../b", "spiffe://a/b?c", "spiffe://a/b#c", "spiffe://a:1/b", "spiffe://u@a/b", "spiffe://a/%62", "spiffe://a/b*", "spiffe://a/*",
 		"spiffe://a/" + strings.Repeat("b", 2048),
+		"jwt:", "jwt:cluster", "jwt:cluster/", "jwt:/a", "jwt:Cluster/a", "jwt:*/a", "jwt:a:b/c", "jwt:a b/c", "jwt:" + strings.Repeat("a", 64) + "/a", "JWT:a/b", "jwt://a",
+		"jwt:a/b c", "jwt:a/b\n", "jwt:a/\x00", "jwt:a/b\x7f", "jwt:a/é", "jwt:a/\xff", "jwt:a/*", "jwt:a/b*c", "jwt:a/b:*", "jwt:a/" + strings.Repeat("b", 257),
 	} {
 		if c, err := authn.ParseCaller(s); err == nil || !c.IsZero() {
 			t.Errorf("accepted %q", s)
@@ -55,6 +61,23 @@ func TestPatternMatchesWholeSegmentsOnly(t *testing.T) {
 		{"spiffe://a/*", "spiffe://a/x/y", false},
 		{"spiffe://a/*", "spiffe://ab/x", false},
 		{"spiffe://a/*/*", "spiffe://a/x/y", true},
+		{"jwt:k/system:serviceaccount:crm:*", "jwt:k/system:serviceaccount:crm:default", true},
+		{"jwt:k/system:serviceaccount:crm:*", "jwt:k/system:serviceaccount:crm:", false},
+		{"jwt:k/system:serviceaccount:crm:*", "jwt:k/system:serviceaccount:crm:a:b", false},
+		{"jwt:k/system:serviceaccount:crm:*", "jwt:k/system:serviceaccount:crm:a/b", false},
+		{"jwt:k/system:serviceaccount:crm:*", "jwt:k/system:serviceaccount:crm2:a", false},
+		{"jwt:k/system:serviceaccount:crm:*", "jwt:k2/system:serviceaccount:crm:a", false},
+		{"jwt:k/system:serviceaccount:*:crm", "jwt:k/system:serviceaccount:a:crm", true},
+		{"jwt:k/system:serviceaccount:*:crm", "jwt:k/system:serviceaccount::crm", false},
+		{"jwt:k/system:serviceaccount:*:crm", "jwt:k/system:serviceaccount/a:crm", false},
+		{"jwt:k/system:serviceaccount:*:crm", "jwt:k/system:serviceaccount:a/crm", false},
+		{"jwt:ci/repo:acme/*:ref:refs/heads/main", "jwt:ci/repo:acme/app:ref:refs/heads/main", true},
+		{"jwt:ci/repo:acme/*:ref:refs/heads/main", "jwt:ci/repo:acme/app:environment:refs/heads/main", false},
+		{"jwt:k/*", "jwt:k/a", true},
+		{"jwt:k/*", "jwt:k/a/", false},
+		{"jwt:k/*", "spiffe://k/a", false},
+		{"jwt:x/*", "dns:x", false},
+		{"jwt:unix/*", "unix:x", false},
 	} {
 		p, err := authn.ParseCallerPattern(test.pattern)
 		check(t, err)
@@ -67,7 +90,8 @@ func TestPatternMatchesWholeSegmentsOnly(t *testing.T) {
 			t.Errorf("%s: caller %v %v", p, only, ok)
 		}
 	}
-	for _, s := range []string{"*", "unix:*", "dns:*.a", "spiffe://*/a", "spiffe://a/b*", "spiffe://a/**", "spiffe://a/*/"} {
+	for _, s := range []string{"*", "unix:*", "dns:*.a", "spiffe://*/a", "spiffe://a/b*", "spiffe://a/**", "spiffe://a/*/",
+		"jwt:*/a", "jwt:*", "jwt:k/a*", "jwt:k/*a:b", "jwt:k/**", "jwt:k*/a"} {
 		if _, err := authn.ParseCallerPattern(s); err == nil {
 			t.Errorf("accepted %q", s)
 		}
@@ -88,7 +112,7 @@ func TestNobodyMatchesNothing(t *testing.T) {
 }
 
 func FuzzParsingIsTheInverseOfPrinting(f *testing.F) {
-	for _, s := range []string{"unix:crm", "anonymous:a", "dns:a.b", "spiffe://a/b/c", "spiffe://a/*/c"} {
+	for _, s := range []string{"unix:crm", "anonymous:a", "dns:a.b", "spiffe://a/b/c", "spiffe://a/*/c", "jwt:a/b:c/d", "jwt:a/b:*/d"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -104,6 +128,63 @@ func FuzzParsingIsTheInverseOfPrinting(f *testing.F) {
 			t.Fatalf("%q: caller %q, pattern %q (%v)", s, c, p, err)
 		}
 	})
+}
+
+// A caller is drawn by filling the stars of one pattern, or of another.
+func TestWhatCoversMatchesAllAndWhatMeetsHasSomeInCommon(t *testing.T) {
+	parts := rapid.SampledFrom([]string{"*", "a", "b", ""})
+	draw := func(t *rapid.T, name string, parts *rapid.Generator[string]) string {
+		s := rapid.SampledFrom([]string{"spiffe://d/", "jwt:d/", "jwt:e/"}).Draw(t, name)
+		for i := range rapid.IntRange(1, 3).Draw(t, name) {
+			if i > 0 {
+				s += rapid.SampledFrom([]string{"/", ":"}).Draw(t, name)
+			}
+			s += parts.Draw(t, name)
+		}
+		return s
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		p, errP := authn.ParseCallerPattern(draw(t, "p", parts))
+		q, errQ := authn.ParseCallerPattern(draw(t, "q", parts))
+		if errP != nil || errQ != nil {
+			t.SkipNow()
+		}
+		common, only := 0, 0
+		for _, fill := range strings.Fields("aa ab ac ba bb bc ca cb cc") {
+			for _, pattern := range []string{p.String(), q.String()} {
+				s := strings.Replace(strings.Replace(pattern, "*", fill[:1], 1), "*", fill[1:], 1)
+				c, err := authn.ParseCaller(strings.ReplaceAll(s, "*", "c"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if p.Match(c) && q.Match(c) {
+					common++
+				} else if q.Match(c) {
+					only++
+				}
+			}
+		}
+		if p.Covers(q) != (only == 0) || p.Meets(q) != (common > 0) || p.Meets(q) != q.Meets(p) {
+			t.Errorf("%s and %s: covers %v, meets %v; %d in common, %d of the second only", p, q, p.Covers(q), p.Meets(q), common, only)
+		}
+	})
+	var none authn.Pattern
+	if some, err := authn.ParseCallerPattern("jwt:k/*"); err != nil || none.Covers(none) || none.Meets(some) || some.Covers(none) {
+		t.Error("the zero pattern has callers")
+	}
+}
+
+func TestSubjectsOfIssuersMakeCallers(t *testing.T) {
+	c, err := authn.JWT("cluster", "system:serviceaccount:crm:default")
+	check(t, err)
+	if c.String() != "jwt:cluster/system:serviceaccount:crm:default" || c.Kind() != authn.KindJWT {
+		t.Errorf("%s", c)
+	}
+	for _, subject := range []string{"", "a b", "*", "é"} {
+		if c, err := authn.JWT("cluster", subject); err == nil || !c.IsZero() {
+			t.Errorf("accepted %q", subject)
+		}
+	}
 }
 
 func ExampleParseCallerPattern() {

@@ -10,6 +10,7 @@ const (
 	maxName   = 63   // of unix and anonymous callers, after the kind
 	maxDNS    = 253  // RFC 1035 section 2.3.4, without the root's dot
 	maxSPIFFE = 2048 // SPIFFE ID section 2.3, with the scheme
+	maxJWT    = 256  // of a subject: OpenID Connect Core 1.0 section 2 has 255
 )
 
 const (
@@ -17,13 +18,15 @@ const (
 	prefixUnix      = "unix:"
 	prefixDNS       = "dns:"
 	prefixSPIFFE    = "spiffe://"
+	prefixJWT       = "jwt:"
 )
 
 // ParseCaller reads a caller as [Caller.String] prints it: "anonymous:<name>",
-// "unix:<name>", "dns:<name>" or "spiffe://<trust domain>/<path>". There is one
-// spelling of each caller; any other is an error that says what is wrong.
+// "unix:<name>", "dns:<name>", "spiffe://<trust domain>/<path>" or "jwt:<issuer
+// name>/<subject>". There is one spelling of each caller; any other is an error
+// that says what is wrong.
 func ParseCaller(s string) (Caller, error) {
-	kind, err := parse(s, checkSegment)
+	kind, err := parse(s, checkSegment, checkPart)
 	if err != nil {
 		return Caller{}, fmt.Errorf("parsing caller %.80q: %w", s, err)
 	}
@@ -36,6 +39,12 @@ func Anonymous(name string) (Caller, error) { return ParseCaller(prefixAnonymous
 // Unix returns the caller "unix:<name>". The name is as for [Anonymous].
 func Unix(name string) (Caller, error) { return ParseCaller(prefixUnix + name) }
 
+// JWT returns the caller "jwt:<issuer>/<subject>". The issuer's name is as for
+// [Anonymous]; the subject is 1 to 256 bytes of visible ASCII, without space and '*'.
+func JWT(issuer, subject string) (Caller, error) {
+	return ParseCaller(prefixJWT + issuer + "/" + subject)
+}
+
 // String returns the whole identity, "" for nobody.
 func (c Caller) String() string { return c.name }
 
@@ -45,8 +54,9 @@ func (c Caller) Kind() Kind { return c.kind }
 // IsZero reports whether c is nobody.
 func (c Caller) IsZero() bool { return c.kind == KindNone }
 
-// parse finds the kind of s and checks the rest; segment judges the path segments of a SPIFFE ID.
-func parse(s string, segment func(string) error) (Kind, error) {
+// parse finds the kind of s and checks the rest; segment judges the path
+// segments of a SPIFFE ID, part the parts of a JWT's subject.
+func parse(s string, segment, part func(string) error) (Kind, error) {
 	if id, ok := strings.CutPrefix(s, prefixSPIFFE); ok {
 		return KindSPIFFE, checkSPIFFE(id, segment)
 	}
@@ -59,7 +69,10 @@ func parse(s string, segment func(string) error) (Kind, error) {
 	if name, ok := strings.CutPrefix(s, prefixAnonymous); ok {
 		return KindAnonymous, checkName(name)
 	}
-	return KindNone, fmt.Errorf("its kind is missing; a caller begins with %s, %s, %s or %s", prefixSPIFFE, prefixDNS, prefixUnix, prefixAnonymous)
+	if id, ok := strings.CutPrefix(s, prefixJWT); ok {
+		return KindJWT, checkJWT(id, part)
+	}
+	return KindNone, fmt.Errorf("its kind is missing; a caller begins with %s, %s, %s, %s or %s", prefixSPIFFE, prefixDNS, prefixJWT, prefixUnix, prefixAnonymous)
 }
 
 func checkName(name string) error {

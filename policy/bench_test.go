@@ -10,7 +10,7 @@ import (
 )
 
 // thousand makes 1,000 rules over 900 operations: half name one caller each,
-// half a SPIFFE pattern.
+// a quarter a SPIFFE pattern, and a quarter the pattern of a JWT's subject.
 func thousand(tb testing.TB) (*policy.Policy, catalogue) {
 	var c catalogue
 	for i := range 900 {
@@ -22,6 +22,9 @@ func thousand(tb testing.TB) (*policy.Policy, catalogue) {
 		if i%2 == 0 {
 			who = fmt.Sprintf("spiffe://acme.internal/team%d/*", i)
 		}
+		if i%4 == 0 {
+			who = fmt.Sprintf("jwt:cluster/system:serviceaccount:team%d:*", i)
+		}
 		rules = append(rules, rule(fmt.Sprintf("rule%d", i), []string{who, "spiffe://acme.internal/*/all"},
 			[]string{string(c[i%900].Name), "zitadel.test.v1.Service1/*"}))
 	}
@@ -31,6 +34,7 @@ func thousand(tb testing.TB) (*policy.Policy, catalogue) {
 var decided = []struct{ name, caller string }{
 	{"exact", "unix:caller999"},
 	{"pattern", "spiffe://acme.internal/team998/worker"},
+	{"subject", "jwt:cluster/system:serviceaccount:team996:worker"},
 	{"two-patterns", "spiffe://acme.internal/team998/all"},
 	{"stranger", "spiffe://acme.internal/nobody/worker"},
 }

@@ -106,11 +106,15 @@ func (c *compiler) callers() []authn.Pattern {
 	for i, s := range c.rule.Callers {
 		p, err := authn.ParseCallerPattern(s)
 		if err != nil {
-			c.fault("callers", i, err.Error(), "write it as anonymous:<listener>, unix:<name>, dns:<name> or spiffe://<trust domain>/<path>")
+			c.fault("callers", i, err.Error(), "write it as anonymous:<listener>, unix:<name>, dns:<name>, spiffe://<trust domain>/<path> or jwt:<issuer name>/<subject>")
 			continue
 		}
 		if slices.Index(c.rule.Callers, s) < i {
 			c.fault("callers", i, fmt.Sprintf("%q is listed twice", s), "remove one")
+		}
+		if p.Kind() == authn.KindJWT && c.rule.As == AsCaller {
+			c.fault("callers", i, fmt.Sprintf("%q proves itself by the token in Authorization, which stays at zproxy, so it has no user token there to pass on", s),
+				"name a service user in as, or tell this caller by client_certificate")
 		}
 		patterns = append(patterns, p)
 	}

@@ -28,7 +28,7 @@ func (p *Policy) Grants(callers authn.Pattern, op *operation.Operation) []Grant 
 	var all []Grant
 	for i := range p.rules {
 		r := &p.rules[i]
-		if r.Shadow || !r.allows.has(op.Index) || !r.any(callers, covers) {
+		if r.Shadow || !r.allows.has(op.Index) || !r.any(callers, authn.Pattern.Covers) {
 			continue
 		}
 		all = append(all, Grant{r.Name, r.As, r.Organizations, r.When, r.Until})

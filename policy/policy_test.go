@@ -68,6 +68,7 @@ func TestRulesDecide(t *testing.T) {
 		}),
 		rule("own", []string{"dns:portal.acme.internal"}, []string{getMyUser, userinfo}, func(r *policy.Rule) { r.As = policy.AsCaller }),
 		rule("deep", []string{"spiffe://acme.internal/*/b", "spiffe://acme.internal/a/*"}, []string{otherUsers}),
+		rule("subjects", []string{"jwt:k/ns:hr:*"}, []string{otherUsers}),
 	)
 	for _, e := range []expect{
 		allow(crm, getUser, "reads").shadowed("soon"),
@@ -92,6 +93,10 @@ func TestRulesDecide(t *testing.T) {
 		deny("dns:portal.acme.internal", addMyOTP, policy.ReasonNoRule, ""),
 		allow("spiffe://acme.internal/a/b", otherUsers, "deep"),
 		allow("spiffe://acme.internal/x/b", otherUsers, "deep"),
+		allow("jwt:k/ns:hr:x", otherUsers, "subjects"),
+		deny("jwt:k/ns:hr:", otherUsers, policy.ReasonNoRule, ""),
+		deny("jwt:k/ns:hr/x", otherUsers, policy.ReasonNoRule, ""),
+		deny("jwt:other/ns:hr:x", otherUsers, policy.ReasonNoRule, ""),
 	} {
 		d := p.Decide(caller(e.caller), c.named(e.operation), policy.Facts{})
 		got := expect{e.caller, e.operation, d.Effect, d.Reason, d.Rule, d.Shadow}

@@ -13,8 +13,9 @@ import (
 )
 
 var (
-	someCallers = []string{crm, "anonymous:local", hr, "spiffe://acme.internal/hr/x", "spiffe://acme.internal/a/b", "spiffe://other.internal/hr/x"}
-	somePattern = append([]string{hrAll, "spiffe://acme.internal/*/x", "spiffe://acme.internal/*/*", "spiffe://other.internal/*/x"}, someCallers...)
+	someCallers = []string{crm, "anonymous:local", hr, "spiffe://acme.internal/hr/x", "spiffe://acme.internal/a/b", "spiffe://other.internal/hr/x",
+		"jwt:k/hr:x", "jwt:k/hr/x", "jwt:acme.internal/hr/x"}
+	somePattern = append([]string{hrAll, "spiffe://acme.internal/*/x", "spiffe://acme.internal/*/*", "spiffe://other.internal/*/x", "jwt:k/*:x", "jwt:k/hr/*", "jwt:k/hr:*", "jwt:acme.internal/*/x"}, someCallers...)
 	someSelects = []string{getUser, listUsers, listKeys, addKey, setMail, oldOrg, newMethod, otherUsers,
 		"zitadel.user.v2.UserService/*", "zitadel.user.v2.UserService/List*", "zitadel.org.v1.OrgService/*"}
 )

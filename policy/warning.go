@@ -66,7 +66,7 @@ func (p *Policy) warnOverlaps(at int, warn func(string, ...any)) {
 	for _, pattern := range r.callers {
 		left := r.allows.clone()
 		for i := range at {
-			if q := &p.rules[i]; !q.Shadow && q.guard == nil && q.any(pattern, covers) {
+			if q := &p.rules[i]; !q.Shadow && q.guard == nil && q.any(pattern, authn.Pattern.Covers) {
 				left.remove(q.allows)
 			}
 		}
@@ -82,7 +82,7 @@ func (p *Policy) warnOverlaps(at int, warn func(string, ...any)) {
 			continue
 		}
 		for _, pattern := range r.callers {
-			if q.any(pattern, meet) {
+			if q.any(pattern, authn.Pattern.Meets) {
 				warn("it overlaps with rule %s, which comes first and serves %s as %s, not %s", q.Name, pattern, q.As, r.As)
 				break
 			}
@@ -139,30 +139,4 @@ func (r *compiled) any(p authn.Pattern, holds func(a, b authn.Pattern) bool) boo
 		}
 	}
 	return false
-}
-
-// covers reports whether a matches all that b matches.
-func covers(a, b authn.Pattern) bool {
-	return bySegment(a, b, func(x, y string) bool { return x == y || x == "*" })
-}
-
-// meet reports whether some caller matches both.
-func meet(a, b authn.Pattern) bool {
-	return bySegment(a, b, func(x, y string) bool { return x == y || x == "*" || y == "*" })
-}
-
-func bySegment(a, b authn.Pattern, holds func(x, y string) bool) bool {
-	x, y := a.String(), b.String()
-	for {
-		var xs, ys string
-		var xMore, yMore bool
-		xs, x, xMore = strings.Cut(x, "/")
-		ys, y, yMore = strings.Cut(y, "/")
-		if !holds(xs, ys) || xMore != yMore {
-			return false
-		}
-		if !xMore {
-			return true
-		}
-	}
 }
