@@ -71,7 +71,7 @@ func (f *runFlags) serve(ctx context.Context, cfg *config.Config, log zerolog.Lo
 		return err
 	}
 	g, err := gateway.New(cfg, gateway.Options{
-		Log: log, Socket: sockets.Take, Draining: systemd.Stopping,
+		Log: log, Version: readBuild().Version, Socket: sockets.Take, Draining: systemd.Stopping,
 		Serving: func() { systemd.Ready(fmt.Sprintf("serving %d listeners", len(names))) },
 	})
 	if err != nil {

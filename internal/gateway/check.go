@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/zproxy/zproxy/authn"
 	"github.com/zproxy/zproxy/internal/config"
 	"github.com/zproxy/zproxy/policy"
@@ -58,7 +56,7 @@ func Check(ctx context.Context, cfg *config.Config, options CheckOptions) ([]Fin
 		findings = append(findings, caller.discovery(ctx))
 	}
 	for _, u := range cfg.ServiceUsers {
-		source, err := newSource(cfg, u, trust, zerolog.Nop())
+		source, err := newSource(cfg, u, trust, nil)
 		switch {
 		case err != nil:
 			findings = append(findings, Finding{Level: Fault, About: "service user " + u.Name, Message: err.Error()})

@@ -17,6 +17,7 @@ import (
 	"github.com/zproxy/zproxy/internal/audit"
 	"github.com/zproxy/zproxy/internal/config"
 	"github.com/zproxy/zproxy/internal/ownuser"
+	"github.com/zproxy/zproxy/internal/telemetry"
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/operation"
 	"github.com/zproxy/zproxy/proxy"
@@ -36,6 +37,8 @@ type Options struct {
 	// Serving is called once all listeners accept, Draining once they no longer do.
 	// If nil, nobody is told.
 	Serving, Draining func()
+	// Version is the program's, for the metrics.
+	Version string
 }
 
 // now is the time by Clock.
@@ -58,7 +61,7 @@ type Gateway struct {
 	upstream  *proxy.Upstream
 	audit     *audit.Log
 	proxy     *proxy.Proxy
-	metrics   *metrics
+	metrics   *telemetry.Metrics
 	servers   []*server
 	secured   []*secured // of listeners with TLS
 	reloaders []*reloader
@@ -86,7 +89,7 @@ func (q *quiet) begin(now time.Time) bool {
 // New reads every file that cfg names and opens every socket. An error says
 // which part of the configuration is at fault; nothing stays open then.
 func New(cfg *config.Config, options Options) (*Gateway, error) {
-	g := &Gateway{cfg: cfg, log: options.Log, metrics: newMetrics(), options: options}
+	g := &Gateway{cfg: cfg, log: options.Log, metrics: telemetry.New(options.Version), options: options}
 	if err := g.assemble(options); err != nil {
 		g.close()
 		return nil, err
@@ -109,10 +112,9 @@ func (g *Gateway) assemble(options Options) error {
 	if g.upstream, err = newUpstream(g.cfg, trust); err != nil {
 		return err
 	}
-	if g.sources, err = newSources(g.cfg, trust, g.log); err != nil {
+	if g.sources, err = newSources(g.cfg, trust, g.noteEvent); err != nil {
 		return err
 	}
-	g.metrics.watch(g.sources)
 	g.own = ownUsers(g.cfg, g.sources, trust, g.log)
 	if g.audit, err = audit.Open(audit.Options{File: g.cfg.Audit.File, Clock: options.Clock}); err != nil {
 		return fmt.Errorf("opening audit log (audit.file): %w", err)
@@ -127,6 +129,8 @@ func (g *Gateway) assemble(options Options) error {
 		}
 		g.servers = append(g.servers, s)
 	}
+	g.metrics.Configure(names(g.cfg, options.now()))
+	g.metrics.Show(g.state)
 	return g.listenAdmin()
 }
 
@@ -143,11 +147,11 @@ func (g *Gateway) makeProxy(options Options) error {
 	}
 	var err error
 	g.proxy, err = proxy.New(proxy.Config{
-		Catalogue: g.catalogue, Policy: g.policy, ServiceUsers: users, OwnUsers: g.own.Known, Upstream: g.upstream, Audit: g.audit,
+		Catalogue: g.catalogue, Policy: g.policy, ServiceUsers: users, OwnUsers: g.own.Known, Upstream: g.upstream, Audit: g.metrics.Count(g.audit),
 		ForwardHeaders: proxy.NewHeaderPatterns(g.cfg.Upstream.ForwardHeaders),
 		HeaderBytes:    g.cfg.Limits.HeaderBytes, BodyBytes: g.cfg.Limits.BodyBytes, InspectBytes: g.cfg.Limits.InspectBody, InspectTotal: g.cfg.Limits.InspectAll,
 		UpstreamLimit: (*limit.Limit)(g.cfg.Upstream.Limit), RuleLimits: ruleLimits, Hints: g.cfg.Hints,
-		Log: g.log, Observe: g.metrics.observe, Clock: options.Clock, NewID: options.NewID,
+		Log: g.log, Observe: g.metrics.Observe, Clock: options.Clock, NewID: options.NewID,
 	})
 	return err
 }

@@ -66,7 +66,7 @@ func (g *Gateway) socket(l config.Listener) (net.Listener, error) {
 // crowded tells of a connection that was one too many. There is no request to
 // record yet; a line for each would be a way to fill the log.
 func (g *Gateway) crowded(name string, from net.Addr) {
-	g.metrics.crowded.WithLabelValues(name).Inc()
+	g.metrics.Crowded(name)
 	if g.quiet.begin(g.options.now()) {
 		g.log.Warn().Str("listener", name).Stringer("peer", from).Msg("connection closed: the limits of open connections are reached; see limits.connections and zproxy_connections_refused_total")
 	}
@@ -84,7 +84,6 @@ func (g *Gateway) callers(l config.Listener) (authn.Authenticator, *secured, err
 	}
 	g.secured = append(g.secured, s)
 	g.reloaders = append(g.reloaders, newReloader(l, s.reload))
-	g.metrics.expires(l.Name, s)
 	if s.verifier != nil {
 		return s.verifier, s, nil
 	}

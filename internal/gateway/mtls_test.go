@@ -315,7 +315,7 @@ func TestBadNewFilesKeepTheOldAndSaySo(t *testing.T) {
 	if !strings.Contains(said, `"ready":true`) || !strings.Contains(said, "server.crt") || !strings.Contains(said, "ca.crt") {
 		t.Errorf("readiness is %s", said)
 	}
-	if text := m.get("/metrics"); !strings.Contains(text, `zproxy_reloads_total{listener="mesh",result="refused"} `) || !strings.Contains(text, `zproxy_certificate_expiry_seconds{listener="mesh"} 1`) {
+	if text := m.get("/metrics"); !strings.Contains(text, `zproxy_certificate_reloads_total{listener="mesh",result="failed"} `) || !strings.Contains(text, `zproxy_certificate_expiry_timestamp_seconds{listener="mesh"} 1`) {
 		t.Errorf("metrics do not tell of the refused reload")
 	}
 	if res, text, err := m.list(m.client(&crm, true)); err != nil || res.StatusCode != 200 {

@@ -97,11 +97,11 @@ func newUpstream(cfg *config.Config, trust *tls.Config) (*proxy.Upstream, error)
 
 // newSources reads the credential files of all service users; faults of
 // several are reported together.
-func newSources(cfg *config.Config, trust *tls.Config, log zerolog.Logger) (map[string]*serviceuser.Source, error) {
+func newSources(cfg *config.Config, trust *tls.Config, observe func(serviceuser.Event)) (map[string]*serviceuser.Source, error) {
 	sources := make(map[string]*serviceuser.Source, len(cfg.ServiceUsers))
 	var faults []error
 	for _, u := range cfg.ServiceUsers {
-		s, err := newSource(cfg, u, trust, log)
+		s, err := newSource(cfg, u, trust, observe)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("service user %s: %w", u.Name, err))
 			continue
@@ -111,11 +111,11 @@ func newSources(cfg *config.Config, trust *tls.Config, log zerolog.Logger) (map[
 	return sources, errors.Join(faults...)
 }
 
-func newSource(cfg *config.Config, u config.ServiceUser, trust *tls.Config, log zerolog.Logger) (*serviceuser.Source, error) {
+func newSource(cfg *config.Config, u config.ServiceUser, trust *tls.Config, observe func(serviceuser.Event)) (*serviceuser.Source, error) {
 	return serviceuser.New(serviceuser.Config{
 		Name: u.Name, Issuer: cfg.Upstream.Issuer, Address: cfg.Upstream.Address,
 		Transport: tokenTransport(trust),
-		Observe:   func(e serviceuser.Event) { logEvent(log, e) },
+		Observe:   observe,
 	}, credential(u))
 }
 
@@ -164,23 +164,4 @@ func tokenTransport(trust *tls.Config) *http.Transport {
 		// Tokens are fetched hours apart: an idle connection would only be found dead.
 		DisableKeepAlives: true,
 	}
-}
-
-// logEvent tells the operator what happened to a service user's token.
-func logEvent(log zerolog.Logger, e serviceuser.Event) {
-	line := log.Info()
-	switch e.Kind {
-	case serviceuser.FetchFailed, serviceuser.CredentialRefused:
-		line = log.Error()
-	case serviceuser.TokenDiscarded, serviceuser.CredentialExpiring:
-		line = log.Warn()
-	}
-	line = line.Str("service_user", e.ServiceUser).AnErr("error", e.Err)
-	if !e.Expiry.IsZero() {
-		line = line.Time("expires", e.Expiry)
-	}
-	if !e.Next.IsZero() {
-		line = line.Time("next", e.Next)
-	}
-	line.Msg(string(e.Kind))
 }

@@ -75,10 +75,10 @@ func (r *reloader) reload(g *Gateway, forced bool) {
 	r.err = err
 	switch {
 	case err != nil:
-		g.metrics.reloads.WithLabelValues(r.listener, "refused").Inc()
+		g.metrics.CertificatesReloaded(r.listener, err)
 		g.log.Error().Str("listener", r.listener).Err(err).Msg("reloading certificates failed; those read before stay in use")
 	case changed:
-		g.metrics.reloads.WithLabelValues(r.listener, "done").Inc()
+		g.metrics.CertificatesReloaded(r.listener, nil)
 		g.log.Info().Str("listener", r.listener).Msg("certificates reloaded")
 	}
 }

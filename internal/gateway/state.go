@@ -1,0 +1,42 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/zproxy/zproxy/internal/config"
+	"github.com/zproxy/zproxy/internal/telemetry"
+)
+
+// names are what labels of metrics take their values from.
+func names(cfg *config.Config, loaded time.Time) telemetry.Names {
+	n := telemetry.Names{Loaded: loaded}
+	for _, l := range cfg.Listeners {
+		n.Listeners = append(n.Listeners, l.Name)
+	}
+	for _, u := range cfg.ServiceUsers {
+		n.ServiceUsers = append(n.ServiceUsers, u.Name)
+	}
+	for _, r := range cfg.Rules {
+		n.Operations = append(n.Operations, r.Operations...)
+	}
+	return n
+}
+
+// state is how things are, for the metrics.
+func (g *Gateway) state() telemetry.State {
+	s := telemetry.State{Ready: g.Ready(), AuditHealthy: g.audit.Healthy()}
+	for name, source := range g.sources {
+		now := source.Status()
+		s.ServiceUsers = append(s.ServiceUsers, telemetry.ServiceUser{
+			Name: name, Ready: now.Ready, TokenExpiry: now.Expiry, CredentialExpiry: now.CredentialExpiry,
+		})
+	}
+	for i, secured := range g.secured { // one for each of reloaders
+		l := telemetry.Listener{Name: g.reloaders[i].listener, CertificateExpiry: secured.notAfter()}
+		if secured.verifier != nil {
+			l.CRLExpiry, _ = secured.verifier.NextUpdate()
+		}
+		s.Listeners = append(s.Listeners, l)
+	}
+	return s
+}
