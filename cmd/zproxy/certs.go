@@ -26,6 +26,7 @@ func newCerts() *cobra.Command {
 
 func newCertsDev() *cobra.Command {
 	var dir string
+	var keep bool
 	var config devcerts.Config
 	c := &cobra.Command{
 		Use:   "dev",
@@ -38,22 +39,34 @@ kept: nobody can have more issued by what is left over.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			config.Now = time.Now()
-			return certsDev(c.OutOrStdout(), dir, config)
+			return certsDev(c.OutOrStdout(), dir, keep, config)
 		},
 	}
 	c.Flags().StringVar(&dir, "dir", "certs", "the `directory` to write to")
 	c.Flags().StringArrayVar(&config.Servers, "server", nil, "a DNS `name` or IP address of the server (default localhost, 127.0.0.1, ::1)")
 	c.Flags().StringArrayVar(&config.Callers, "client", []string{"spiffe://acme.internal/crm"}, "a `caller`: spiffe://<trust domain>/<path>, or dns:<name>")
+	c.Flags().StringArrayVar(&config.SystemUsers, "system-user", nil, "the `name` of a user of the System API: a key pair for ZITADEL's SystemAPIUsers")
+	c.Flags().BoolVar(&keep, "keep", false, "keep what is there while it lasts another day, and replace it otherwise")
 	return c
 }
 
-func certsDev(w io.Writer, dir string, config devcerts.Config) error {
+func certsDev(w io.Writer, dir string, keep bool, config devcerts.Config) error {
 	bundle, err := devcerts.Make(config)
 	if err != nil {
 		return &failure{exitUsage, "", err}
 	}
-	if err := bundle.Write(dir); err != nil {
+	wrote := true
+	if keep {
+		wrote, err = bundle.Keep(dir, config.Now)
+	} else {
+		err = bundle.Write(dir)
+	}
+	if err != nil {
 		return &failure{exitUsage, "", err}
+	}
+	if !wrote {
+		_, err = fmt.Fprintf(w, "kept the %d files in %s\n", len(bundle.Files), dir)
+		return err
 	}
 	at := func(name string) string { return filepath.Join(dir, name) }
 	server := "localhost"

@@ -25,6 +25,8 @@ func TestExitCodes(t *testing.T) {
 		{1, []string{"check", "--offline", "--config", good}},
 		{1, []string{"run", "--config", good}},
 		{1, []string{"operations", "no-such-thing"}},
+		{1, []string{"health", "http://127.0.0.1:1/readyz"}},
+		{2, []string{"health", "readyz"}},
 		{2, []string{"check", "--offline", "--config", faulty}},
 		{2, []string{"check", "--offline", "--config", faulty, "--json"}},
 		{2, []string{"check", "--config", "absent.yaml"}},

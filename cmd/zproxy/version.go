@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by -ldflags "-X main.version=…" in releases.
-var version string
+// Set by -ldflags "-X main.version=… -X main.revision=…" in releases and images.
+var version, revision string
 
 type build struct {
 	Version  string `json:"version"`
@@ -40,12 +40,12 @@ func newVersion() *cobra.Command {
 
 // readBuild takes what the Go toolchain recorded; "devel" where it recorded no version.
 func readBuild() build {
-	b := build{Version: version}
+	b := build{Version: version, Revision: revision}
 	info, ok := debug.ReadBuildInfo()
 	if ok {
 		b.Go = info.GoVersion
 		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
+			if s.Key == "vcs.revision" && b.Revision == "" {
 				b.Revision = s.Value
 			}
 		}

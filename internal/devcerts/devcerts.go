@@ -30,6 +30,9 @@ type Config struct {
 	Servers []string
 	// Callers are identities: spiffe://<trust domain>/<path>, dns:<name>.
 	Callers []string
+	// SystemUsers are names of users of the System API. Each gets a key pair:
+	// <name>.pem for zproxy, <name>.pub for ZITADEL.
+	SystemUsers []string
 	// Now is when everything begins.
 	Now time.Time
 }
@@ -81,6 +84,11 @@ func Make(c Config) (*Bundle, error) {
 			return nil, err
 		}
 		b.Callers = append(b.Callers, Caller{identity, name + ".crt", name + ".key"})
+	}
+	for _, name := range c.SystemUsers {
+		if err := b.addSystemUser(name); err != nil {
+			return nil, err
+		}
 	}
 	return b, nil
 }

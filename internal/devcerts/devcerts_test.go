@@ -107,3 +107,33 @@ func TestFaultyNamesAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestFilesAreKeptWhileTheyLastAnotherDay(t *testing.T) {
+	dir, began := t.TempDir(), time.Now()
+	made := func(now time.Time) bool {
+		t.Helper()
+		b, err := devcerts.Make(devcerts.Config{Callers: []string{"dns:a.example"}, Now: now})
+		check(t, err)
+		wrote, err := b.Keep(dir, now)
+		check(t, err)
+		return wrote
+	}
+	if !made(began) || made(began) || made(began.Add(devcerts.Lifetime-25*time.Hour)) {
+		t.Error("files that were good for another day were not kept")
+	}
+	check(t, os.WriteFile(filepath.Join(dir, devcerts.ServerFile), []byte("no certificate"), 0o600))
+	if !made(began) {
+		t.Error("a certificate that cannot be read was kept")
+	}
+	if !made(began.Add(devcerts.Lifetime - 23*time.Hour)) {
+		t.Error("files that end within a day were kept")
+	}
+}
+
+func TestNamesOfSystemUsers(t *testing.T) {
+	for _, names := range [][]string{{""}, {"../x"}, {"Upper"}, {"a b"}, {"twice", "twice"}} {
+		if _, err := devcerts.Make(devcerts.Config{Callers: []string{"dns:a.example"}, SystemUsers: names, Now: time.Now()}); err == nil {
+			t.Errorf("%q were taken", names)
+		}
+	}
+}
