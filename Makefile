@@ -1,9 +1,18 @@
 # The targets that people use; `make help` prints them.
 FUZZTIME ?= 5s
+
+# What a build says of itself. The same commit gives the same bytes, wherever it is built.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+IMAGE ?= zproxy:$(VERSION)
+CERTIFICATES ?= /etc/ssl/certs/ca-certificates.crt
+BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.revision=$(REVISION)'
+
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check format vet staticcheck race allocations cover mutation generated fuzz test bench demo clean
+.PHONY: build rootfs image help check format vet staticcheck race allocations cover mutation generated fuzz test bench demo clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +57,20 @@ fuzz: ## each fuzz target for FUZZTIME (5s)
 	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 	  done; \
 	done
+
+build: ## bin/zproxy: static, and the same bytes for the same commit
+	$(BUILD) -o bin/zproxy ./cmd/zproxy
+
+rootfs: ## bin/rootfs: what the image holds
+	rm -rf bin/rootfs
+	mkdir -p bin/rootfs/root/etc/ssl/certs bin/rootfs/root/etc/zproxy bin/rootfs/root/var/lib bin/rootfs/state/zproxy
+	$(BUILD) -o bin/rootfs/root/zproxy ./cmd/zproxy
+	install -m 0644 $(CERTIFICATES) bin/rootfs/root/etc/ssl/certs/ca-certificates.crt
+	chmod -R u=rwX,go=rX bin/rootfs && chmod 0700 bin/rootfs/state/zproxy
+	find bin/rootfs -exec touch -h -d @$(or $(SOURCE_DATE_EPOCH),0) {} +
+
+image: ## the image, by docker, buildah or podman, and what it says of its version
+	@IMAGE='$(IMAGE)' VERSION='$(VERSION)' REVISION='$(REVISION)' SOURCE_DATE_EPOCH='$(SOURCE_DATE_EPOCH)' deploy/image/build
 
 test: ## all tests, without the race detector
 	go test ./...
