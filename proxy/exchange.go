@@ -42,7 +42,8 @@ type exchange struct {
 	body    *inBody              // the body, where it streams
 	out     io.ReadCloser        // what of it goes upstream: body, or body behind a guard
 
-	held *serviceuser.Token
+	held  *serviceuser.Token
+	trace Trace // nil: the request is not traced
 
 	// Here and not on the heap by themselves: a request has one of each.
 	reverse  httputil.ReverseProxy
@@ -94,6 +95,10 @@ func (p *Proxy) newExchange(listener string, w http.ResponseWriter, r *http.Requ
 		ID: p.newID(), Time: x.begin, Listener: listener, Peer: r.RemoteAddr,
 		Method: r.Method, Path: path, Effect: effectDeny, TraceID: traceID(r.Header),
 	}
+	if p.tracer != nil {
+		x.trace = p.tracer.Begin(r)
+		x.record.TraceID = x.trace.ID()
+	}
 	return x
 }
 
@@ -128,6 +133,9 @@ func (x *exchange) end() {
 	}
 	x.record.Duration = x.clock().Sub(x.begin)
 	x.leave(&x.record)
+	if x.trace != nil {
+		x.trace.End(&x.record)
+	}
 	if broke != nil {
 		panic(http.ErrAbortHandler) // net/http ends the connection, as ReverseProxy wants it
 	}

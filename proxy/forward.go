@@ -91,9 +91,9 @@ func (x *exchange) send(out *http.Request) (*http.Response, error) {
 	}
 	x.record.Attempts++
 	if x.toHTTP2() {
-		return x.zitadel.http2.RoundTrip(out)
+		return x.traced(out, x.zitadel.http2)
 	}
-	return x.zitadel.http1.RoundTrip(out)
+	return x.traced(out, x.zitadel.http1)
 }
 
 // toHTTP2 tells which transport carries the request: gRPC needs HTTP/2, and so

@@ -118,6 +118,7 @@ func (x *exchange) decide() *refusal {
 		return x.denied()
 	}
 	x.record.Effect = effectAllow
+	x.stage("decided")
 	return nil
 }
 
@@ -188,6 +189,7 @@ func (x *exchange) evidence() *refusal {
 		x.evidenceLost(err)
 		return refuse(ReasonEvidence, "the audit record cannot be written, and nothing is forwarded without one; ask zproxy's operator to look at its log")
 	}
+	x.stage("evidence written")
 	return nil
 }
 

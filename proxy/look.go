@@ -88,6 +88,7 @@ func (x *exchange) readWhole() *refusal {
 		return x.bodyRefused(err)
 	}
 	x.took(body)
+	x.stage("body read")
 	return nil
 }
 

@@ -55,6 +55,9 @@ type Config struct {
 	// Observe is called with each outcome record after it was written; it must
 	// not keep it. If nil, nobody is told.
 	Observe func(*audit.Record)
+	// Trace follows requests. If nil, nothing does, and the context that callers
+	// send goes upstream as it is.
+	Trace Tracer
 	// Clock and NewID are for tests. If nil, time.Now and 128 random bits.
 	Clock func() time.Time
 	NewID func() string
@@ -96,6 +99,7 @@ type Proxy struct {
 	log        zerolog.Logger
 	reverseLog *log.Logger
 	observe    func(*audit.Record)
+	tracer     Tracer
 	clock      func() time.Time
 	newID      func() string
 
@@ -135,7 +139,7 @@ func New(c Config) (*Proxy, error) {
 	}
 	p := &Proxy{
 		catalogue: c.Catalogue, policy: c.Policy, users: c.ServiceUsers, zitadel: c.Upstream, audit: c.Audit,
-		forward: c.ForwardHeaders, hints: c.Hints, log: c.Log, reverseLog: log.New(c.Log, "", 0), observe: c.Observe, clock: c.Clock, newID: c.NewID,
+		forward: c.ForwardHeaders, hints: c.Hints, log: c.Log, reverseLog: log.New(c.Log, "", 0), observe: c.Observe, tracer: c.Trace, clock: c.Clock, newID: c.NewID,
 		headerBytes: c.HeaderBytes, bodyBytes: c.BodyBytes, inspectBytes: c.InspectBytes,
 		own: c.OwnUsers, limits: limit.New(c.UpstreamLimit, c.RuleLimits),
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/zproxy/zproxy/internal/confine"
 	"github.com/zproxy/zproxy/internal/gateway"
 	"github.com/zproxy/zproxy/internal/systemd"
+	"github.com/zproxy/zproxy/internal/telemetry"
 )
 
 func newRun() *cobra.Command {
@@ -70,10 +71,19 @@ func (f *runFlags) serve(ctx context.Context, cfg *config.Config, log zerolog.Lo
 	if err != nil {
 		return err
 	}
-	g, err := gateway.New(cfg, gateway.Options{
+	tracing, err := telemetry.NewTracing(ctx, os.Getenv, readBuild().Version, log)
+	if err != nil {
+		return err
+	}
+	defer endTracing(tracing, log)
+	options := gateway.Options{
 		Log: log, Version: readBuild().Version, Socket: sockets.Take, Draining: systemd.Stopping,
 		Serving: func() { systemd.Ready(fmt.Sprintf("serving %d listeners", len(names))) },
-	})
+	}
+	if tracing != nil {
+		options.Trace = tracing
+	}
+	g, err := gateway.New(cfg, options)
 	if err != nil {
 		return err
 	}
@@ -88,6 +98,18 @@ func (f *runFlags) serve(ctx context.Context, cfg *config.Config, log zerolog.Lo
 	err = g.Run(ctx)
 	cancel()
 	return errors.Join(err, <-watched)
+}
+
+// lastSpans bounds how long the end waits for a collector.
+const lastSpans = 3 * time.Second
+
+// endTracing sends the spans of the last requests, which have ended by now.
+func endTracing(t *telemetry.Tracing, log zerolog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), lastSpans)
+	defer cancel()
+	if err := t.Shutdown(ctx); err != nil {
+		log.Warn().Err(err).Msg("ending traces failed; the last spans are lost")
+	}
 }
 
 // confined keeps the process to the files that cfg names, unless cfg says not to.

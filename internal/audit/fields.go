@@ -30,7 +30,7 @@ import "time"
 //	bytes_in, bytes_out  of bodies
 //	duration_ms          from begin to end of the request, to the microsecond
 //	upstream_ms          of it, waiting for ZITADEL
-//	trace_id             of the caller's traceparent
+//	trace_id             of the caller's traceparent, or of the request's span
 //	upstream_request_id  ZITADEL's
 const (
 	FieldTime              = "time"

@@ -37,6 +37,8 @@ type Options struct {
 	// Serving is called once all listeners accept, Draining once they no longer do.
 	// If nil, nobody is told.
 	Serving, Draining func()
+	// Trace follows requests; see [proxy.Config].
+	Trace proxy.Tracer
 	// Version is the program's, for the metrics.
 	Version string
 }
@@ -151,7 +153,7 @@ func (g *Gateway) makeProxy(options Options) error {
 		ForwardHeaders: proxy.NewHeaderPatterns(g.cfg.Upstream.ForwardHeaders),
 		HeaderBytes:    g.cfg.Limits.HeaderBytes, BodyBytes: g.cfg.Limits.BodyBytes, InspectBytes: g.cfg.Limits.InspectBody, InspectTotal: g.cfg.Limits.InspectAll,
 		UpstreamLimit: (*limit.Limit)(g.cfg.Upstream.Limit), RuleLimits: ruleLimits, Hints: g.cfg.Hints,
-		Log: g.log, Observe: g.metrics.Observe, Clock: options.Clock, NewID: options.NewID,
+		Log: g.log, Observe: g.metrics.Observe, Trace: options.Trace, Clock: options.Clock, NewID: options.NewID,
 	})
 	return err
 }
