@@ -26,10 +26,10 @@ type AnonymousConfig struct {
 }
 
 type anonymous struct {
-	caller    Caller
-	allowFrom []netip.Prefix
-	hosts     hosts
-	unix      bool
+	caller  Caller
+	sources Sources
+	hosts   hosts
+	unix    bool
 }
 
 // NewAnonymous returns an Authenticator that names whoever reaches a listener,
@@ -59,12 +59,8 @@ func NewAnonymous(c AnonymousConfig) (Authenticator, error) {
 	case a.unix:
 		return a, nil
 	}
-	for _, p := range c.AllowFrom {
-		p, err := sourcePrefix(p)
-		if err != nil {
-			return nil, err
-		}
-		a.allowFrom = append(a.allowFrom, p)
+	if a.sources, err = NewSources(c.AllowFrom); err != nil {
+		return nil, fmt.Errorf("making anonymous callers: %w", err)
 	}
 	if a.hosts, err = newHosts(c.ListenAddress, c.Hosts); err != nil {
 		return nil, err
@@ -72,30 +68,13 @@ func NewAnonymous(c AnonymousConfig) (Authenticator, error) {
 	return a, nil
 }
 
-// sourcePrefix brings p to the form in which source addresses are compared.
-func sourcePrefix(p netip.Prefix) (netip.Prefix, error) {
-	if !p.IsValid() {
-		return p, errors.New("making anonymous callers: allow_from holds an invalid prefix; write it as 10.1.0.0/16")
-	}
-	if p.Addr().Is4In6() {
-		if p.Bits() < 96 {
-			return p, fmt.Errorf("making anonymous callers: allow_from %s mixes IPv4 and IPv6; write an IPv4 prefix", p)
-		}
-		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-	}
-	return p.Masked(), nil
-}
-
 // Authenticate implements [Authenticator].
 func (a *anonymous) Authenticate(r *http.Request) (Identity, error) {
-	id := Identity{Peer: r.RemoteAddr}
-	if a.unix {
-		id.Peer = peerOf(r.Context()).text(r)
+	id := Identity{Peer: Peer(r)}
+	if err := a.sources.Check(r); err != nil {
+		return id, err
 	}
-	if len(a.allowFrom) > 0 && !a.allowed(r.RemoteAddr) {
-		return id, &Error{ReasonSourceAddress, "checking source address: it is outside this listener's allow_from; call from a listed network, or list this one"}
-	}
-	if err := checkBrowser(r.Header); err != nil {
+	if err := CheckBrowser(r.Header); err != nil {
 		return id, err
 	}
 	if !a.unix && !a.hosts.own(r) {
@@ -103,20 +82,4 @@ func (a *anonymous) Authenticate(r *http.Request) (Identity, error) {
 	}
 	id.Caller = a.caller
 	return id, nil
-}
-
-// allowed compares without zone, which names an interface of ours, and takes
-// ::ffff:10.0.0.1 for the 10.0.0.1 that it is.
-func (a *anonymous) allowed(remote string) bool {
-	source, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return false
-	}
-	addr := source.Addr().Unmap().WithZone("")
-	for _, p := range a.allowFrom {
-		if p.Contains(addr) {
-			return true
-		}
-	}
-	return false
 }

@@ -9,6 +9,8 @@ const (
 	ReasonSourceAddress Reason = "source_address" // 403: outside the listener's allow_from
 	ReasonBrowser       Reason = "browser"        // 403: Origin or Sec-Fetch-*: a browser is no caller
 	ReasonForeignHost   Reason = "foreign_host"   // 403: a Host that the listener does not own (DNS rebinding)
+	// ReasonKeysUnavailable is no fault of the caller's: 503.
+	ReasonKeysUnavailable Reason = "jwt_keys_unavailable" // the keys that would prove its token are not known
 )
 
 // Error refuses a request before any rule is asked.

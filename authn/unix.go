@@ -67,7 +67,7 @@ func NewUnix(callers []UnixCaller) (Authenticator, error) {
 func (u *unixPeers) Authenticate(r *http.Request) (Identity, error) {
 	p := peerOf(r.Context())
 	id := Identity{Peer: p.text(r)}
-	if err := checkBrowser(r.Header); err != nil {
+	if err := CheckBrowser(r.Header); err != nil {
 		return id, err
 	}
 	if p == nil {
@@ -125,6 +125,10 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 		c = inner.NetConn()
 	}
 }
+
+// Peer is who is at the other end of the connection that r came over, as an
+// [Identity] has it.
+func Peer(r *http.Request) string { return peerOf(r.Context()).text(r) }
 
 func peerOf(ctx context.Context) *peer {
 	p, _ := ctx.Value(peerKey{}).(*peer)

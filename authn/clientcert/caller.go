@@ -3,7 +3,6 @@ package clientcert
 import (
 	"crypto/tls"
 	"net/http"
-	"strings"
 
 	"github.com/zproxy/zproxy/authn"
 )
@@ -49,17 +48,9 @@ func (v *Verifier) Authenticate(r *http.Request) (authn.Identity, error) {
 	if err != nil {
 		return id, err
 	}
-	for name := range r.Header {
-		if fromBrowser(name) {
-			return id, &authn.Error{Reason: authn.ReasonBrowser, Detail: "checking for a browser: the request has " + name + ", which browsers send, and a browser is no caller; call from a service"}
-		}
+	if err := authn.CheckBrowser(r.Header); err != nil {
+		return id, err
 	}
 	id.Caller = found.Caller
 	return id, nil
-}
-
-// fromBrowser tells fields that pages can neither forge nor remove
-// (https://fetch.spec.whatwg.org/#forbidden-request-header).
-func fromBrowser(name string) bool {
-	return name == "Origin" || strings.HasPrefix(name, "Sec-Fetch-") || strings.HasPrefix(name, "Sec-Websocket-")
 }

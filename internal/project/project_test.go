@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"policy/review":                      {"authn", "policy", "policy/operation"},
 	"policy/role":                        {"policy/operation"},
 	"authn/clientcert":                   {"authn"},
+	"authn/workload":                     {"authn"},
 	"internal/listener":                  {"authn"},
 	"internal/devcerts":                  {"authn"},
 	"internal/observed":                  {"authn", "internal/audit", "policy", "policy/operation"},
