@@ -50,6 +50,7 @@ var allowed = map[string][]string{
 	"internal/observed":                  {"authn", "internal/audit", "policy", "policy/operation"},
 	"internal/ownuser":                   {"authn/serviceuser", "internal/zitadel"},
 	"internal/telemetry":                 {"authn/serviceuser", "internal/audit", "proxy"},
+	"internal/keys":                      {"authn/serviceuser", "internal/zitadel"},
 	"proxy": {"authn", "authn/serviceuser", "internal/audit", "internal/listener", "internal/ownuser", "policy", "policy/message",
 		"policy/operation", "policy/organization", "proxy/limit"},
 	"internal/gateway": {"authn", "authn/clientcert", "authn/serviceuser", "internal/acme", "internal/audit", "internal/config", "internal/listener", "internal/ownuser", "internal/telemetry", "internal/zitadel",

@@ -115,12 +115,7 @@ func (s *Sandbox) owns(host string) bool {
 func (s *Sandbox) hasOrganization(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, o := range s.state.organizations {
-		if o.id == id {
-			return true
-		}
-	}
-	return false
+	return s.state.hasOrganization(id)
 }
 
 // systemUser checks a self-signed JWT of a System API user; "" if it is none.
@@ -157,7 +152,7 @@ func (c *call) needs(roles ...string) *problem {
 	switch {
 	case c.user == nil:
 		return nil // system users of the sandbox own everything
-	case len(c.user.roles) == 0:
+	case len(c.user.memberships) == 0:
 		return &problem{5, "AUTHZ-cdgFk", "membership not found"}
 	case !c.user.has(append(roles, "IAM_OWNER")...):
 		return &problem{7, "AUTH-5mWD2", "No matching permissions found"}

@@ -41,7 +41,12 @@ func operations() map[string]play {
 		auth + "ListMyMemberships":                             listMyMemberships,
 		auth + "ListMyUserGrants":                              listMyUserGrants,
 		"zitadel.action.v2.ActionService/ListExecutionMethods": listMethods,
+		users + "AddKey":                                       addKey,
+		users + "ListKeys":                                     listKeys,
+		users + "RemoveKey":                                    removeKey,
+		users + "ListPersonalAccessTokens":                     listPATs,
 		"zitadel.internal_permission.v2.InternalPermissionService/CreateAdministrator": createAdministrator,
+		"zitadel.internal_permission.v2.InternalPermissionService/UpdateAdministrator": updateAdministrator,
 	}
 }
 
@@ -96,44 +101,6 @@ func getUser(c *call, in []byte) (any, *problem) {
 	return object{"user": u.json()}, nil
 }
 
-// listUsers shows everybody to those who may read users, and others themselves.
-func listUsers(c *call, _ []byte) (any, *problem) {
-	all := c.needs(readers()...) == nil
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	result := []any{}
-	for _, u := range c.state.users {
-		if all || u == c.user {
-			result = append(result, u.json())
-		}
-	}
-	return object{"result": result, "details": object{"totalResult": len(c.state.users)}}, nil
-}
-
-func createUser(c *call, in []byte) (any, *problem) {
-	r, p := read[struct {
-		OrganizationID, Username string
-		Machine                  *struct{ Name string }
-	}](in)
-	if p == nil {
-		p = c.needs("ORG_OWNER", "ORG_USER_MANAGER")
-	}
-	if p != nil {
-		return nil, p
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case r.OrganizationID == "":
-		return nil, &problem{3, "", "invalid CreateUserRequest.OrganizationId: value length must be between 1 and 200 runes, inclusive"}
-	case c.state.userNamed(r.Username) != nil:
-		return nil, &problem{6, "V3-DKcYh", "User already exists"}
-	}
-	u := &user{id: c.state.id(), name: r.Username, machine: r.Machine != nil, organization: r.OrganizationID}
-	c.state.users = append(c.state.users, u)
-	return object{"id": u.id, "creationDate": now()}, nil
-}
-
 // target finds the user that a change is aimed at.
 func target(c *call, in []byte, roles ...string) (*user, *problem) {
 	r, p := read[struct{ UserID string }](in)
@@ -174,28 +141,6 @@ func lockUser(c *call, in []byte) (any, *problem) {
 	u.locked = true
 	c.state.revoke(u.id)
 	return object{"details": object{"changeDate": now(), "resourceOwner": u.organization}}, nil
-}
-
-// addPAT needs no role where the user is the token's own: the reason why
-// nothing may be aimed at a gateway's service user.
-func addPAT(c *call, in []byte) (any, *problem) {
-	c.mu.Lock()
-	u, p := target(c, in, "ORG_OWNER", "ORG_USER_MANAGER")
-	c.mu.Unlock()
-	if p != nil && (u == nil || u != c.user) {
-		return nil, p
-	}
-	return object{"creationDate": now(), "tokenId": c.requestID(), "token": c.AddPAT(u.id)}, nil
-}
-
-func listOrganizations(c *call, _ []byte) (any, *problem) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	result := []any{}
-	for _, o := range c.state.organizations {
-		result = append(result, object{"id": o.id, "name": o.name, "state": "ORGANIZATION_STATE_ACTIVE"})
-	}
-	return object{"result": result}, nil
 }
 
 func addOrganization(c *call, in []byte) (any, *problem) {
@@ -262,7 +207,7 @@ func getMyUser(c *call, _ []byte) (any, *problem) {
 	if c.user == nil {
 		return nil, &problem{5, "QUERY-Dfbg2", "User could not be found"}
 	}
-	o := object{"id": c.user.id, "userName": c.user.name, "state": "USER_STATE_ACTIVE", "loginNames": []string{c.user.name}}
+	o := object{"id": c.user.id, "userName": c.user.name, "state": "USER_STATE_ACTIVE", "loginNames": []string{c.user.name}, "details": object{"resourceOwner": c.user.organization}}
 	if c.user.machine {
 		o["machine"] = object{"name": c.user.name}
 	} else {
@@ -274,7 +219,7 @@ func getMyUser(c *call, _ []byte) (any, *problem) {
 func listMyPermissions(c *call, _ []byte) (any, *problem) {
 	var result []string
 	if c.user != nil {
-		for _, r := range c.user.roles {
+		for _, r := range c.user.roles() {
 			result = append(result, strings.ToLower(r))
 		}
 	}
@@ -286,25 +231,4 @@ func listInstances(c *call, _ []byte) (any, *problem) {
 		return nil, &problem{16, "AUTH-7fs1e", "Errors.Token.Invalid"}
 	}
 	return object{"result": []any{object{"id": "287345091730000000", "name": "ACME", "state": "STATE_RUNNING"}}}, nil
-}
-
-func createAdministrator(c *call, in []byte) (any, *problem) {
-	r, p := read[struct {
-		UserID string
-		Roles  []string
-	}](in)
-	if p == nil {
-		p = c.needs("ORG_OWNER")
-	}
-	if p != nil {
-		return nil, p
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	u := c.state.user(r.UserID)
-	if u == nil {
-		return nil, &problem{9, "ORG-GoXOn", "User could not be found"}
-	}
-	u.roles = append(u.roles, r.Roles...)
-	return object{"creationDate": now()}, nil
 }

@@ -121,7 +121,7 @@ func (h *held) Write(p []byte) (int, error) { return h.body.Write(p) }
 func (p *provider) userinfo(w http.ResponseWriter, r *http.Request) {
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	p.s.mu.Lock()
-	u := p.s.state.user(p.s.state.pats[token])
+	u := p.s.state.user(p.s.state.pats[token].user)
 	p.s.mu.Unlock()
 	if u == nil {
 		p.Provider.ServeHTTP(w, r)
@@ -150,8 +150,8 @@ func (s *Sandbox) HumanToken(userID string) (string, error) {
 func (s *Sandbox) bearer(token string) (*user, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if id, ok := s.state.pats[token]; ok {
-		return s.state.user(id), true
+	if p, ok := s.state.pats[token]; ok {
+		return s.state.user(p.user), time.Now().Before(p.expiry)
 	}
 	plain, err := s.provider.Crypto().Decrypt(token)
 	if err != nil {

@@ -54,31 +54,6 @@ func listMyUserGrants(c *call, _ []byte) (any, *problem) {
 	return object{"result": result}, nil
 }
 
-// listMyMemberships tells instance roles from those of the organization by their names.
-func listMyMemberships(c *call, _ []byte) (any, *problem) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	result := []any{}
-	if c.user == nil {
-		return object{"result": result}, nil
-	}
-	var instance, org []string
-	for _, r := range c.user.roles {
-		if strings.HasPrefix(r, "IAM_") {
-			instance = append(instance, r)
-		} else {
-			org = append(org, r)
-		}
-	}
-	if len(instance) > 0 {
-		result = append(result, object{"userId": c.user.id, "roles": instance, "iam": true})
-	}
-	if len(org) > 0 {
-		result = append(result, object{"userId": c.user.id, "roles": org, "orgId": c.user.organization})
-	}
-	return object{"result": result}, nil
-}
-
 func listMethods(c *call, _ []byte) (any, *problem) {
 	var methods []string
 	protoregistry.GlobalFiles.RangeFiles(func(f protoreflect.FileDescriptor) bool {

@@ -21,9 +21,9 @@ type user struct {
 	id, name, first, last string
 	machine               bool
 	organization          string
-	roles                 []string
+	memberships           []membership
 	locked                bool
-	keys                  map[string]*rsa.PublicKey
+	keys                  map[string]machineKey
 	secret                string
 	authorizations        []string
 }
@@ -34,7 +34,7 @@ type state struct {
 	users         []*user
 	organizations []organization
 	projects      []project
-	pats          map[string]string // token → user id
+	pats          map[string]pat    // by token
 	tokens        map[string]issued // token id → what was issued
 	system        map[string]*rsa.PublicKey
 }
@@ -54,12 +54,12 @@ func newState() state {
 	s := state{
 		nextID:        287345091734020000,
 		organizations: []organization{{Organization, "ACME"}},
-		pats:          make(map[string]string), tokens: make(map[string]issued), system: make(map[string]*rsa.PublicKey),
+		pats:          make(map[string]pat), tokens: make(map[string]issued), system: make(map[string]*rsa.PublicKey),
 	}
 	for _, name := range [...][2]string{{"Alice", "Archer"}, {"Bob", "Baker"}, {"Carol", "Cooper"}} {
 		s.users = append(s.users, &user{
 			id: s.id(), name: strings.ToLower(name[0]) + "@acme.example", first: name[0], last: name[1],
-			organization: Organization, keys: make(map[string]*rsa.PublicKey),
+			organization: Organization, keys: make(map[string]machineKey),
 		})
 	}
 	return s
@@ -69,6 +69,10 @@ func newState() state {
 func (s *state) id() string {
 	s.nextID += 7
 	return strconv.FormatUint(s.nextID, 10)
+}
+
+func (s *state) hasOrganization(id string) bool {
+	return slices.ContainsFunc(s.organizations, func(o organization) bool { return o.id == id })
 }
 
 func (s *state) user(id string) *user {
@@ -105,7 +109,7 @@ func (s *Sandbox) Users() map[string]string {
 func (s *Sandbox) AddMachineUser(name string, roles ...string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := &user{id: s.state.id(), name: name, machine: true, organization: Organization, roles: roles, keys: make(map[string]*rsa.PublicKey)}
+	u := &user{id: s.state.id(), name: name, machine: true, organization: Organization, memberships: standing(roles), keys: make(map[string]machineKey)}
 	s.state.users = append(s.state.users, u)
 	return u.id
 }
@@ -123,11 +127,13 @@ func (s *Sandbox) KeyFile(userID string) ([]byte, error) {
 		return nil, fmt.Errorf("making key file: no user %s", userID)
 	}
 	keyID := s.state.id()
-	u.keys[keyID] = &key.PublicKey
+	created := time.Now()
+	expiry := created.AddDate(1, 0, 0).UTC().Truncate(time.Second)
+	u.keys[keyID] = machineKey{public: &key.PublicKey, created: created, expiry: expiry}
 	block := &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}
 	return json.Marshal(map[string]string{
 		"type": "serviceaccount", "keyId": keyID, "key": string(pem.EncodeToMemory(block)), "userId": userID,
-		"expirationDate": time.Now().AddDate(1, 0, 0).UTC().Format(time.RFC3339),
+		"expirationDate": expiry.Format(time.RFC3339),
 	})
 }
 
@@ -144,8 +150,7 @@ func (s *Sandbox) AddSecret(userID string) string {
 func (s *Sandbox) AddPAT(userID string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	token := rand.Text() + rand.Text()
-	s.state.pats[token] = userID
+	token, _ := s.state.addPAT(userID, time.Now().AddDate(1, 0, 0))
 	return token
 }
 
@@ -169,13 +174,9 @@ func (s *state) revoke(userID string) {
 			delete(s.tokens, id)
 		}
 	}
-	for token, u := range s.pats {
-		if u == userID {
+	for token, p := range s.pats {
+		if p.user == userID {
 			delete(s.pats, token)
 		}
 	}
-}
-
-func (u *user) has(roles ...string) bool {
-	return slices.ContainsFunc(u.roles, func(r string) bool { return slices.Contains(roles, r) })
 }

@@ -43,10 +43,10 @@ func (t *storage) GetKeyByIDAndClientID(_ context.Context, keyID, userID string)
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
 	u := t.s.state.user(userID)
-	if u == nil || u.keys[keyID] == nil {
+	if u == nil || u.keys[keyID].public == nil || !time.Now().Before(u.keys[keyID].expiry) {
 		return nil, fmt.Errorf("user %s has no key %s", userID, keyID)
 	}
-	return &jose.JSONWebKey{KeyID: keyID, Use: "sig", Key: u.keys[keyID]}, nil
+	return &jose.JSONWebKey{KeyID: keyID, Use: "sig", Key: u.keys[keyID].public}, nil
 }
 
 func (t *storage) ValidateJWTProfileScopes(_ context.Context, _ string, scopes []string) ([]string, error) {

@@ -1,5 +1,6 @@
 // Package zitadel asks a ZITADEL instance the few questions that zproxy has on
 // its own behalf: who a service user is, what it may do, what the server offers.
+// With an administrator's token it also creates service users and their keys.
 package zitadel
 
 import (

@@ -8,9 +8,10 @@ import (
 
 // User is the user that a token is of.
 type User struct {
-	ID         string
-	UserName   string
-	LoginNames []string // all spellings under which it could sign in
+	ID           string
+	UserName     string
+	Organization string   // that it lives in
+	LoginNames   []string // all spellings under which it could sign in
 }
 
 // Me tells which user a token is of: GET /auth/v1/users/me, which any valid token may ask.
@@ -19,13 +20,14 @@ func (c *Client) Me(ctx context.Context, authorization []string) (User, error) {
 		User struct {
 			ID, UserName, PreferredLoginName string
 			LoginNames                       []string
+			Details                          struct{ ResourceOwner string }
 		}
 	}
 	const path = "/auth/v1/users/me"
 	if err := c.ask(ctx, path, authorization, nil, &answer); err != nil {
 		return User{}, err
 	}
-	u := User{ID: answer.User.ID, UserName: answer.User.UserName, LoginNames: answer.User.LoginNames}
+	u := User{ID: answer.User.ID, UserName: answer.User.UserName, Organization: answer.User.Details.ResourceOwner, LoginNames: answer.User.LoginNames}
 	if u.ID == "" {
 		return User{}, fmt.Errorf("reading zitadel's answer to %s: it names no user; is upstream.address really ZITADEL?", path)
 	}
