@@ -27,9 +27,13 @@ var update = flag.Bool("update", false, "write the output that scripts compare w
 func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
+		Setup:         func(e *testscript.Env) error { e.Values[standIn{}] = new(standIn); return nil },
 		UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"zitadel":  startZITADEL,
+			"keys":     countKeys,
+			"roles":    compareRoles,
+			"crowd":    crowd,
 			"freeport": freePort,
 			"request":  request,
 			"expand":   expandFile,
@@ -47,7 +51,7 @@ func TestCommands(t *testing.T) {
 
 // startZITADEL (zitadel) starts a stand-in: $ISSUER is its origin, $READER_ID
 // its user reader, whose key is reader.json, secret reader.secret, and personal
-// access token reader.pat.
+// access token reader.pat. admin.pat is one of its owner.
 func startZITADEL(ts *testscript.TestScript, _ bool, _ []string) {
 	s, err := sandbox.Start(sandbox.Options{})
 	ts.Check(err)
@@ -55,9 +59,10 @@ func startZITADEL(ts *testscript.TestScript, _ bool, _ []string) {
 	id := s.AddMachineUser("reader", "ORG_OWNER_VIEWER")
 	key, err := s.KeyFile(id)
 	ts.Check(err)
-	for name, text := range map[string]string{"reader.json": string(key), "reader.secret": s.AddSecret(id), "reader.pat": s.AddPAT(id)} {
+	for name, text := range map[string]string{"reader.json": string(key), "reader.secret": s.AddSecret(id), "reader.pat": s.AddPAT(id), "admin.pat": s.AddPAT(s.AddMachineUser("admin", "IAM_OWNER"))} {
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
 	}
+	standInOf(ts).Sandbox = s
 	ts.Setenv("ISSUER", s.Issuer().String())
 	ts.Setenv("READER_ID", id)
 }

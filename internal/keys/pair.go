@@ -75,3 +75,7 @@ func (p Pair) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[key pair]
 
 // MarshalText hides the key from encoders.
 func (p Pair) MarshalText() ([]byte, error) { return []byte("[key pair]"), nil }
+
+// Save writes the private half into a file of its own, mode 0600, as System API
+// users have it.
+func (p Pair) Save(path string) error { return write(path, []byte(p.PrivatePEM())) }

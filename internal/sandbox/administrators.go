@@ -161,3 +161,37 @@ func listMyMemberships(c *call, _ []byte) (any, *problem) {
 	}
 	return object{"result": result}, nil
 }
+
+// listAdministrators shows all to those who may see members, and others themselves.
+func listAdministrators(c *call, in []byte) (any, *problem) {
+	r, p := read[struct {
+		Filters []struct{ InUserIDsFilter *struct{ IDs []string } }
+	}](in)
+	if p != nil {
+		return nil, p
+	}
+	all := c.needs("ORG_OWNER", "ORG_OWNER_VIEWER", "IAM_OWNER_VIEWER") == nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rows := []any{}
+	for _, u := range c.state.users {
+		asked := all || u == c.user
+		for _, f := range r.Filters {
+			asked = asked && (f.InUserIDsFilter == nil || slices.Contains(f.InUserIDsFilter.IDs, u.id))
+		}
+		if !asked {
+			continue
+		}
+		for _, m := range u.memberships {
+			row := object{"user": object{"id": u.id}, "roles": m.roles}
+			switch m.level {
+			case "instance":
+				row["instance"] = true
+			default:
+				row[m.level] = object{"id": m.id}
+			}
+			rows = append(rows, row)
+		}
+	}
+	return object{"administrators": rows}, nil
+}

@@ -47,6 +47,7 @@ func operations() map[string]play {
 		users + "ListPersonalAccessTokens":                     listPATs,
 		"zitadel.internal_permission.v2.InternalPermissionService/CreateAdministrator": createAdministrator,
 		"zitadel.internal_permission.v2.InternalPermissionService/UpdateAdministrator": updateAdministrator,
+		"zitadel.internal_permission.v2.InternalPermissionService/ListAdministrators":  listAdministrators,
 	}
 }
 

@@ -81,3 +81,11 @@ func listOrganizations(c *call, in []byte) (any, *problem) {
 	}
 	return object{"result": result}, nil
 }
+
+// Lock locks a user, which ends all of its tokens for good.
+func (s *Sandbox) Lock(userID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.user(userID).locked = true
+	s.state.revoke(userID)
+}

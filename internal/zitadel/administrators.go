@@ -58,3 +58,28 @@ func (c *Client) CreateAdministrator(ctx context.Context, authorization []string
 func (c *Client) UpdateAdministrator(ctx context.Context, authorization []string, administrator map[string]any) error {
 	return c.ask(ctx, permissionService+"UpdateAdministrator", authorization, administrator, &struct{}{})
 }
+
+// Administrators are the memberships of a user as somebody who may see them does.
+func (c *Client) Administrators(ctx context.Context, authorization []string, userID string) ([]Membership, error) {
+	var answer struct {
+		Administrators []struct {
+			User         struct{ ID string }
+			Instance     bool
+			Organization struct{ ID string }
+			Project      struct{ ID string }
+			ProjectGrant struct{ ID, ProjectID string }
+			Roles        []string
+		}
+	}
+	filter := map[string]any{"filters": []any{map[string]any{"inUserIdsFilter": map[string]any{"ids": []string{userID}}}}}
+	if err := c.ask(ctx, permissionService+"ListAdministrators", authorization, filter, &answer); err != nil {
+		return nil, err
+	}
+	var all []Membership
+	for _, a := range answer.Administrators {
+		if a.User.ID == userID {
+			all = append(all, Membership{a.Roles, a.Instance, a.Organization.ID, a.Project.ID + a.ProjectGrant.ProjectID, a.ProjectGrant.ID})
+		}
+	}
+	return all, nil
+}
