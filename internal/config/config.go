@@ -162,7 +162,12 @@ type Test struct {
 type Audit struct{ File string }
 
 // Admin is the listener for probes and metrics.
-type Admin struct{ Address string }
+type Admin struct {
+	Address string
+	Hosts   []string // further names by which it is addressed
+	// PProf adds the profiles of the Go runtime, on loopback only.
+	PProf bool
+}
 
 // Limits bound what one request may cost (key limits, all optional).
 type Limits struct {

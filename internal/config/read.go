@@ -132,13 +132,20 @@ func (d *decoder) audit(n ast.Node) Audit {
 func (d *decoder) admin(n ast.Node) *Admin {
 	a := new(Admin)
 	unsafe := false
-	var where ast.Node
+	var where, profiles ast.Node
 	d.mapping(n, keys{
 		"address":          func(n ast.Node) { a.Address, where = d.text(n), n },
 		"unsafe_plaintext": func(n ast.Node) { unsafe = d.boolean(n) },
+		"hosts":            func(n ast.Node) { a.Hosts = d.hosts(n) },
+		"pprof":            func(n ast.Node) { a.PProf, profiles = d.boolean(n), n },
 	}, "address: 127.0.0.1:9090")
 	if a.Address != "" {
-		if ip, ok := d.hostPort(where, a.Address); ok && !ip.IsLoopback() && !unsafe {
+		ip, ok := d.hostPort(where, a.Address)
+		switch {
+		case !ok || ip.IsLoopback():
+		case a.PProf:
+			d.wrong(profiles, "profiles are for loopback only", "remove pprof, or listen on 127.0.0.1")
+		case !unsafe:
 			d.wrong(where, "the admin listener has no protection of its own and is open beyond loopback", "listen on 127.0.0.1, or say unsafe_plaintext: true beside the address")
 		}
 	}

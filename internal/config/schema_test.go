@@ -31,7 +31,7 @@ func TestSchemaAcceptsTheExamples(t *testing.T) {
 // of names that other parts must have, of lists of forbidden values, and of
 // YAML's forms. Everything else an editor finds.
 const beyondSchema = `
-admin-address-taken admin-beyond-loopback
+admin-address-taken admin-beyond-loopback admin-pprof-beyond-loopback
 callers-client-certificate callers-client-certificate-allow-from callers-client-certificate-hosts
 callers-unix-on-tcp callers-unix-same-uid
 forward-header-authorization forward-header-browser forward-header-cookie forward-header-framing forward-header-grpc-metadata

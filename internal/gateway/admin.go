@@ -19,13 +19,12 @@ func (g *Gateway) listenAdmin() error {
 	if err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
-	})
-	mux.HandleFunc("GET /readyz", g.ready)
-	mux.Handle("GET /metrics", g.metrics.Handler())
-	g.admin = &server{name: "admin", socket: socket, http: newServer(g, mux)}
+	pages, err := g.pages(g.cfg.Admin)
+	if err != nil {
+		_ = socket.Close()
+		return err
+	}
+	g.admin = &server{name: "admin", socket: socket, http: newServer(g, pages)}
 	return nil
 }
 
