@@ -197,3 +197,18 @@ func ExampleParseCallerPattern() {
 	// spiffe://acme.internal/prod/crm true
 	// spiffe://acme.internal/prod/eu/crm false
 }
+
+func TestOnlySPIFFEIDsHaveATrustDomain(t *testing.T) {
+	for name, want := range map[string]string{
+		"spiffe://acme.internal/crm": "acme.internal", "spiffe://a/b/c": "a",
+		"dns:acme.internal": "", "unix:crm": "", "anonymous:local": "",
+	} {
+		c, err := authn.ParseCaller(name)
+		if err != nil || c.TrustDomain() != want {
+			t.Errorf("%s is of %q (%v), want %q", name, c.TrustDomain(), err, want)
+		}
+	}
+	if (authn.Caller{}).TrustDomain() != "" {
+		t.Error("nobody has a trust domain")
+	}
+}

@@ -51,6 +51,16 @@ func (c Caller) String() string { return c.name }
 // Kind tells how the caller was told from others; KindNone for nobody.
 func (c Caller) Kind() Kind { return c.kind }
 
+// TrustDomain returns the trust domain of a SPIFFE ID, "" for other kinds of callers.
+func (c Caller) TrustDomain() string {
+	id, ok := strings.CutPrefix(c.name, prefixSPIFFE)
+	if !ok {
+		return ""
+	}
+	domain, _, _ := strings.Cut(id, "/")
+	return domain
+}
+
 // IsZero reports whether c is nobody.
 func (c Caller) IsZero() bool { return c.kind == KindNone }
 

@@ -2,6 +2,7 @@ package clientcert
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -20,6 +21,65 @@ type crl struct {
 func (c *crl) lists(serial *big.Int) bool {
 	_, found := c.revoked[serial.Text(62)]
 	return found
+}
+
+// revocations are the lists of the CRL file. Without a file they check nothing.
+type revocations struct {
+	check  bool
+	all    []*crl
+	digest [sha256.Size]byte // of the file
+}
+
+func readRevocations(file string) (revocations, error) {
+	if file == "" {
+		return revocations{}, nil
+	}
+	data, err := readFile(file, maxCRLFile)
+	if err != nil {
+		return revocations{}, fmt.Errorf("reading crl_file %s: %w", file, err)
+	}
+	all, err := parseCRLs(data)
+	if err != nil {
+		return revocations{}, fmt.Errorf("reading crl_file %s: %w", file, err)
+	}
+	return revocations{check: true, all: all, digest: digest(data)}, nil
+}
+
+// checkSigners refuses lists that a CA of the CA file seems to have issued and
+// has not, before all its callers are refused for want of one. Those of other
+// CAs may be of intermediate ones, which only come with a caller's chain.
+func (r revocations) checkSigners(cas []*x509.Certificate) error {
+	for i, c := range r.all {
+		signers := issuers(cas, c.list.RawIssuer)
+		if len(signers) > 0 && !c.signedByAny(signers) {
+			return fmt.Errorf("list %d, of %.80q: the CA of that name in ca_file has not signed it, or may not (cRLSign); fetch the list from the CA", i+1, c.list.Issuer)
+		}
+	}
+	return nil
+}
+
+// revoke reports whether ca is on a list of its issuer. One that is only in the
+// name of a CA among others does not count; whose CA is not there may count.
+func (r revocations) revoke(ca *x509.Certificate, others []*x509.Certificate) bool {
+	for _, c := range r.all {
+		if !bytes.Equal(c.list.RawIssuer, ca.RawIssuer) || !c.lists(ca.SerialNumber) {
+			continue
+		}
+		signers := issuers(others, c.list.RawIssuer)
+		if len(signers) == 0 || c.signedByAny(signers) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *crl) signedByAny(signers []*x509.Certificate) bool {
+	for _, signer := range signers {
+		if c.list.CheckSignatureFrom(signer) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // parseCRLs reads the content of a CRL file.

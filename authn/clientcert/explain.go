@@ -9,7 +9,7 @@ import (
 
 // explain finds the reason for a refusal of [x509.Certificate.Verify], which
 // mostly says no more than that no authority is known. It refuses in any case.
-func (s *snapshot) explain(certs []*x509.Certificate, now time.Time, verified error) error {
+func (t *trust) explain(certs []*x509.Certificate, now time.Time, verified error) error {
 	leaf := certs[0]
 	var invalid x509.CertificateInvalidError
 	if errors.As(verified, &invalid) {
@@ -20,27 +20,27 @@ func (s *snapshot) explain(certs []*x509.Certificate, now time.Time, verified er
 			return refuse(ReasonNameConstraint, "a CA of the chain of %s may not give its names (%.200s); have another CA issue it", describe(leaf), verified)
 		}
 	}
-	if err := s.climb(certs, now); err != nil {
+	if err := t.climb(certs, now); err != nil {
 		return err
 	}
-	return refuse(ReasonUntrusted, "%s: %.300s; have a CA of ca_file issue it, or add its CA there", describe(leaf), verified)
+	return refuse(ReasonUntrusted, "%s: %.300s; have a CA of %s issue it, or add its CA there", describe(leaf), verified, t.name)
 }
 
 // climb goes from the leaf to its issuer and on, and returns the first fault.
-func (s *snapshot) climb(certs []*x509.Certificate, now time.Time) error {
-	cas := slices.Concat(s.all, certs[1:])
+func (t *trust) climb(certs []*x509.Certificate, now time.Time) error {
+	cas := slices.Concat(t.all, certs[1:])
 	for i, c := 0, certs[0]; i < maxSent; i++ {
 		if err := checkStrength(c); err != nil {
 			return err
 		}
-		next, err := parentOf(c, issuers(cas, c.RawIssuer), now, i)
+		next, err := t.parentOf(c, issuers(cas, c.RawIssuer), now, i)
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(s.revoked, next.Equal) {
-			return refuse(ReasonRevoked, "%s, a CA of ca_file, is on a CRL of its issuer; have another CA issue the certificate", describe(next))
+		if slices.ContainsFunc(t.revoked, next.Equal) {
+			return refuse(ReasonRevoked, "%s, a CA of %s, is on a CRL of its issuer; have another CA issue the certificate", describe(next), t.name)
 		}
-		if slices.ContainsFunc(s.all, next.Equal) {
+		if slices.ContainsFunc(t.all, next.Equal) {
 			return nil
 		}
 		c = next
@@ -50,9 +50,9 @@ func (s *snapshot) climb(certs []*x509.Certificate, now time.Time) error {
 
 // parentOf returns the one of the parents that issued c, below which there are
 // CAs already.
-func parentOf(c *x509.Certificate, parents []*x509.Certificate, now time.Time, below int) (*x509.Certificate, error) {
+func (t *trust) parentOf(c *x509.Certificate, parents []*x509.Certificate, now time.Time, below int) (*x509.Certificate, error) {
 	if len(parents) == 0 {
-		return nil, refuse(ReasonUntrusted, "%s was issued by %.80q, which is not in ca_file, and the caller did not send it; send the intermediate CAs too, or add the CA to ca_file", describe(c), c.Issuer)
+		return nil, refuse(ReasonUntrusted, "%s was issued by %.80q, which is not in %s, and the caller did not send it; send the intermediate CAs too, or add the CA there", describe(c), c.Issuer, t.name)
 	}
 	var fault error
 	for _, parent := range parents {
@@ -67,7 +67,7 @@ func parentOf(c *x509.Certificate, parents []*x509.Certificate, now time.Time, b
 		return parent, nil
 	}
 	if fault == nil {
-		fault = refuse(ReasonUntrusted, "%s was not signed by the CA %.80q, only in its name; have a CA of ca_file issue it", describe(c), c.Issuer)
+		fault = refuse(ReasonUntrusted, "%s was not signed by the CA %.80q, only in its name; have a CA of %s issue it", describe(c), c.Issuer, t.name)
 	}
 	return nil, fault
 }

@@ -9,10 +9,10 @@ import (
 // checkRevocation looks c up in the lists of its issuer. A list counts only by
 // the issuer's signature, and while it holds; being on one counts even when it
 // has ended, for what is revoked stays so.
-func (s *snapshot) checkRevocation(c, issuer *x509.Certificate, now time.Time, found *proof) error {
+func (r revocations) checkRevocation(c, issuer *x509.Certificate, now time.Time, found *proof) error {
 	var why error
 	current := false
-	for _, l := range s.crls {
+	for _, l := range r.all {
 		if !bytes.Equal(l.list.RawIssuer, issuer.RawSubject) {
 			continue
 		}

@@ -84,14 +84,16 @@ func (v *Verifier) protect(c *tls.Config, tickets *tickets) *tls.Config {
 const maxHints = 100
 
 func (v *Verifier) hints() *x509.CertPool {
-	s := v.current.Load()
-	if len(s.all) > maxHints {
-		return nil
-	}
+	s, all := v.current.Load(), 0
 	hints := x509.NewCertPool()
-	for _, ca := range s.all {
-		if !slices.ContainsFunc(s.revoked, ca.Equal) {
-			hints.AddCert(ca)
+	for _, t := range s.trusts() {
+		if all += len(t.all); all > maxHints {
+			return nil
+		}
+		for _, ca := range t.all {
+			if !slices.ContainsFunc(t.revoked, ca.Equal) {
+				hints.AddCert(ca)
+			}
 		}
 	}
 	return hints

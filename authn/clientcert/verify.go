@@ -34,18 +34,22 @@ func (s *snapshot) prove(certs []*x509.Certificate, now time.Time) (*proof, erro
 	if err := checkLeaf(leaf, now); err != nil {
 		return nil, err
 	}
+	t, err := s.trustIn(leaf)
+	if err != nil {
+		return nil, err
+	}
 	intermediates := x509.NewCertPool()
-	for _, c := range slices.Concat(certs[1:], s.revoked) {
+	for _, c := range slices.Concat(certs[1:], t.revoked) {
 		intermediates.AddCert(c)
 	}
 	chains, err := leaf.Verify(x509.VerifyOptions{
-		Roots: s.anchors, Intermediates: intermediates, CurrentTime: now,
+		Roots: t.anchors, Intermediates: intermediates, CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		return nil, s.explain(certs, now, err)
+		return nil, t.explain(certs, now, err)
 	}
-	found, err := s.checkChains(chains, now)
+	found, err := t.checkChains(chains, now)
 	if err != nil {
 		return nil, err
 	}
@@ -107,11 +111,11 @@ func checkUsage(leaf *x509.Certificate) error {
 
 // checkChains is content with one good chain: where CAs certify each other
 // there are several. If all are bad the first tells why.
-func (s *snapshot) checkChains(chains [][]*x509.Certificate, now time.Time) (*proof, error) {
+func (t *trust) checkChains(chains [][]*x509.Certificate, now time.Time) (*proof, error) {
 	var first error
 	for _, chain := range chains {
 		found := new(proof)
-		err := s.checkChain(chain, now, found)
+		err := t.checkChain(chain, now, found)
 		if err == nil {
 			return found, nil
 		}
@@ -123,9 +127,9 @@ func (s *snapshot) checkChains(chains [][]*x509.Certificate, now time.Time) (*pr
 }
 
 // checkChain checks all but the anchor, which is trusted as it is.
-func (s *snapshot) checkChain(chain []*x509.Certificate, now time.Time, found *proof) error {
+func (t *trust) checkChain(chain []*x509.Certificate, now time.Time, found *proof) error {
 	if len(chain) < 2 {
-		return refuse(ReasonUsage, "%s is itself in ca_file; send one that a CA issued to the caller", describe(chain[0]))
+		return refuse(ReasonUsage, "%s is itself in %s; send one that a CA issued to the caller", describe(chain[0]), t.name)
 	}
 	for i, c := range chain {
 		found.narrow(c.NotBefore, c.NotAfter)
@@ -135,10 +139,10 @@ func (s *snapshot) checkChain(chain []*x509.Certificate, now time.Time, found *p
 		if err := checkStrength(c); err != nil {
 			return err
 		}
-		if !s.checkCRL {
+		if !t.lists.check {
 			continue
 		}
-		if err := s.checkRevocation(c, chain[i+1], now, found); err != nil {
+		if err := t.lists.checkRevocation(c, chain[i+1], now, found); err != nil {
 			return err
 		}
 	}
