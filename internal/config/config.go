@@ -68,11 +68,18 @@ type Listener struct {
 	ClientCertificate *ClientCertificate
 }
 
-// TLS is how a listener proves itself: by files, or by ACME.
+// TLS is how a listener proves itself: by files, by ACME, or by SPIFFE.
 type TLS struct {
 	CertificateFile string
 	KeyFile         string
 	ACME            *ACME
+	SPIFFE          *SPIFFE
+}
+
+// SPIFFE gets a listener's certificate, and the trust bundles of callers' trust
+// domains, from the SPIFFE Workload API.
+type SPIFFE struct {
+	WorkloadAPI string // the agent's socket: "unix:///run/spire/agent.sock"
 }
 
 // ACME obtains a listener's certificate (RFC 8555).
@@ -89,9 +96,9 @@ type ACME struct {
 
 // ClientCertificate tells callers by their certificates.
 type ClientCertificate struct {
-	CAFile   string
+	CAFile   string   // "" is the trust bundles of tls.spiffe
 	CRLFile  string   // "" is no revocation
-	Identity []string // "spiffe", "dns"
+	Identity []string // "spiffe", "dns"; "spiffe" alone with trust bundles
 }
 
 // UnixCaller names the peer of a unix socket by uid or gid; exactly one is set.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -202,4 +203,14 @@ func example(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+func TestBundlesTakeThePlaceOfACAFile(t *testing.T) {
+	l := load(t, "../../configs/spiffe.yaml").Listeners[0]
+	if l.TLS.SPIFFE == nil || l.TLS.SPIFFE.WorkloadAPI != "unix:///run/spire/agent.sock" {
+		t.Errorf("tls: %+v", l.TLS)
+	}
+	if c := l.ClientCertificate; c.CAFile != "" || !slices.Equal(c.Identity, []string{"spiffe"}) {
+		t.Errorf("client_certificate: %+v", c)
+	}
 }

@@ -46,6 +46,12 @@ func (d *decoder) misplaced(key, message, fix string) {
 	d.fault(d.positions[d.path+"."+key], d.named(message), fix)
 }
 
+// had reports whether the mapping that was just read has key.
+func (d *decoder) had(key string) bool {
+	_, ok := d.positions[d.path+"."+key]
+	return ok
+}
+
 // named puts the key that is being read before message.
 func (d *decoder) named(message string) string {
 	if d.path == "" {

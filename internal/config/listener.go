@@ -54,6 +54,9 @@ func (d *decoder) judge(l *listenerFile) {
 			d.wrong(l.at, "a listener beyond loopback that asks for no certificate needs allow_from", "name the source networks: allow_from: [10.1.0.0/16]")
 		}
 	}
+	if l.ClientCertificate != nil && l.TLS != nil {
+		d.authorities(l)
+	}
 	switch {
 	case l.ClientCertificate != nil && l.TLS == nil:
 		d.misplaced("callers.client_certificate", "client certificates come with TLS only", "add tls: {certificate_file: …, key_file: …}")

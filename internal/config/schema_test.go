@@ -33,6 +33,7 @@ func TestSchemaAcceptsTheExamples(t *testing.T) {
 const beyondSchema = `
 admin-address-taken admin-beyond-loopback admin-pprof-beyond-loopback
 callers-client-certificate callers-client-certificate-allow-from callers-client-certificate-hosts
+callers-client-certificate-dns-by-bundles callers-client-certificate-without-ca
 callers-unix-on-tcp callers-unix-same-uid
 forward-header-authorization forward-header-browser forward-header-cookie forward-header-framing forward-header-grpc-metadata
 forward-header-hop-by-hop forward-header-host-override forward-header-method-override forward-header-proxy forward-header-tenant
@@ -40,7 +41,7 @@ forward-header-too-wide
 issuer-plain-beyond-loopback issuer-port-implied issuer-port-out-of-range
 limit-rate-zero limits-header-too-large
 listener-address-port-out-of-range listener-address-twice listener-allow-from-mapped listener-allow-from-stray-bits
-listener-tls-empty listener-tls-open listener-tls-plaintext listener-tls-two-ways listener-tls-unix listener-tls-without-key
+listener-tls-empty listener-tls-spiffe-and-files listener-tls-spiffe-unclean listener-tls-open listener-tls-plaintext listener-tls-two-ways listener-tls-unix listener-tls-without-key
 listener-host-with-port listener-mode-on-tcp listener-name-twice listener-open-beyond-loopback listener-open-without-allow-from
 rule-as-misspelled rule-as-unknown rule-name-twice rule-until test-about-both test-about-nothing test-request
 service-user-name-twice socket-allow-from socket-hosts socket-mode-beyond-bits
