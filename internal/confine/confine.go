@@ -56,6 +56,8 @@ func Apply(f Files) (string, error) {
 		landlock.RWDirs(directories(f.Write)...).WithRefer(),
 		landlock.RWDirs(f.WriteDirs...).WithRefer(),
 	}
+	// Later versions limit connecting to unix sockets, which these need: the SPIFFE
+	// agent's, systemd's, and those of name services.
 	if err := landlock.V5.BestEffort().RestrictPaths(rules...); err != nil {
 		return "", fmt.Errorf("confining the process to its files: %w; set confine: false to run without", err)
 	}

@@ -67,6 +67,9 @@ func (g *Gateway) readiness() readiness {
 		if err := reloader.failure(); err != nil && fault == "" {
 			fault = err.Error() // the files read before serve on
 		}
+		if fault == "" {
+			fault = g.secured[i].concern()
+		}
 		if fault != "" {
 			if r.Listeners == nil {
 				r.Listeners = make(map[string]string)

@@ -50,7 +50,7 @@ func Check(ctx context.Context, cfg *config.Config, options CheckOptions) ([]Fin
 	if err != nil {
 		findings = append(findings, Finding{Level: Fault, About: "upstream", Message: err.Error()})
 	}
-	findings = append(findings, checkTLS(cfg)...)
+	findings = append(findings, checkTLS(ctx, cfg, options.Offline)...)
 	caller := checker{cfg: cfg, catalogue: catalogue, rules: rules, ask: asker(cfg, trust)}
 	if !options.Offline {
 		findings = append(findings, caller.discovery(ctx))

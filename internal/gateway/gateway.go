@@ -163,7 +163,7 @@ func (g *Gateway) makeProxy(options Options) error {
 // audit log. It returns nil after a clean end, and the first error otherwise.
 func (g *Gateway) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	failed := make(chan error, len(g.servers)+3+len(g.sources)+2*len(g.secured))
+	failed := make(chan error, len(g.servers)+3+len(g.sources)+3*len(g.secured))
 	running := 0
 	start := func(f func() error) {
 		running++
@@ -213,6 +213,9 @@ func (g *Gateway) firstTokens(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, s := range g.sources {
 		all.Go(func() { _, _ = s.Next(ctx, nil) }) // the source tells of its failures itself
+	}
+	for _, s := range g.secured {
+		all.Go(func() { s.first(ctx) })
 	}
 	all.Wait()
 }

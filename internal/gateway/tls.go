@@ -16,6 +16,7 @@ import (
 	"github.com/zproxy/zproxy/internal/acme"
 	"github.com/zproxy/zproxy/internal/config"
 	"github.com/zproxy/zproxy/internal/listener"
+	"github.com/zproxy/zproxy/internal/spiffe"
 )
 
 // secured is the TLS of one listener: what proves it, and what its callers
@@ -23,21 +24,27 @@ import (
 type secured struct {
 	files    *listener.Certificate
 	acme     *acme.Manager
+	spiffe   *spiffe.Source
 	verifier *clientcert.Verifier
 	open     *clientcert.Connections
+	taken    func() // told of what the Workload API gave; nil for nobody
 }
 
 // secure reads the files that l's TLS names.
 func (g *Gateway) secure(l config.Listener) (*secured, error) {
 	s, err := readTLS(l, g.log)
+	if s.spiffe != nil {
+		s.taken = func() { g.metrics.CertificatesReloaded(l.Name, nil) }
+	}
 	if err == nil && s.verifier != nil {
 		s.open = s.verifier.NewConnections(func(id authn.Identity, why *authn.Error) { g.turnedAway(l.Name, id, why) })
 	}
 	return s, err
 }
 
-// checkTLS reads the files that listeners name, as serving would.
-func checkTLS(cfg *config.Config) []Finding {
+// checkTLS reads the files that listeners name, as serving would, and asks
+// SPIFFE agents unless offline.
+func checkTLS(ctx context.Context, cfg *config.Config, offline bool) []Finding {
 	var out []Finding
 	for _, l := range cfg.Listeners {
 		if l.TLS == nil {
@@ -48,6 +55,8 @@ func checkTLS(cfg *config.Config) []Finding {
 		switch {
 		case err != nil:
 			out = append(out, Finding{Level: Fault, About: about, Message: err.Error()})
+		case s.spiffe != nil:
+			out = append(out, checkSPIFFE(ctx, about, s.spiffe, offline))
 		case s.files != nil:
 			out = append(out, Finding{Level: OK, About: about, Message: "its certificate holds until " + s.files.NotAfter().UTC().Format(time.RFC3339)})
 		default:
@@ -61,7 +70,9 @@ func checkTLS(cfg *config.Config) []Finding {
 func readTLS(l config.Listener, log zerolog.Logger) (*secured, error) {
 	s := new(secured)
 	var err error
-	if a := l.TLS.ACME; a != nil {
+	if l.TLS.SPIFFE != nil {
+		err = s.bySPIFFE(l, log)
+	} else if a := l.TLS.ACME; a != nil {
 		s.acme, err = acme.New(acme.Config{
 			Hosts: a.Hosts, Directory: a.Directory, CAFile: a.CAFile, Email: a.Email, Storage: a.Storage,
 			EABKeyID: a.EABKeyID, EABKeyFile: a.EABKeyFile, Log: log.With().Str("listener", l.Name).Logger(),
@@ -77,16 +88,23 @@ func readTLS(l config.Listener, log zerolog.Logger) (*secured, error) {
 	for i, name := range c.Identity {
 		kinds[i] = map[string]authn.Kind{"spiffe": authn.KindSPIFFE, "dns": authn.KindDNS}[name]
 	}
-	s.verifier, err = clientcert.New(clientcert.Config{CAFile: c.CAFile, CRLFile: c.CRLFile, Identity: kinds})
+	made := clientcert.Config{CAFile: c.CAFile, CRLFile: c.CRLFile, Identity: kinds}
+	if c.CAFile == "" && s.spiffe != nil {
+		made.Bundles = s.spiffe.Bundles
+	}
+	s.verifier, err = clientcert.New(made)
 	return s, err
 }
 
 // config is what handshakes are made with.
 func (s *secured) config() *tls.Config {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
-	if s.acme != nil {
+	switch {
+	case s.spiffe != nil:
+		c.GetCertificate = s.spiffe.Certificate
+	case s.acme != nil:
 		c.GetCertificate = s.acme.GetCertificate
-	} else {
+	default:
 		c.GetCertificate = s.files.Get
 	}
 	if s.verifier != nil {
@@ -107,12 +125,19 @@ func (s *secured) over(g *Gateway, name string, socket net.Listener) net.Listene
 			g.turnedAway(name, who, why)
 			return
 		}
-		g.turnedAway(name, id, &authn.Error{Reason: reasonHandshake, Detail: "shaking hands: " + err.Error()})
+		reason := reasonHandshake
+		if errors.Is(err, spiffe.ErrNoCertificate) || errors.Is(err, acme.ErrNoCertificate) {
+			reason = reasonNoCertificate
+		}
+		g.turnedAway(name, id, &authn.Error{Reason: reason, Detail: "shaking hands: " + err.Error()})
 	})
 }
 
-// reasonHandshake is that of handshakes that failed for another reason than the certificate.
-const reasonHandshake authn.Reason = "tls_handshake"
+// The reasons of handshakes that failed for another reason than the caller's certificate.
+const (
+	reasonHandshake     authn.Reason = "tls_handshake"
+	reasonNoCertificate authn.Reason = "no_server_certificate" // zproxy has none, and it is not the caller's fault
+)
 
 // turnedAway records a connection that ended before, or in spite of, a request.
 func (g *Gateway) turnedAway(name string, id authn.Identity, why *authn.Error) {
@@ -129,6 +154,9 @@ func (s *secured) jobs() []func(context.Context) error {
 	if s.acme != nil {
 		all = append(all, s.acme.Run)
 	}
+	if s.spiffe != nil {
+		all = append(all, s.spiffe.Run)
+	}
 	return all
 }
 
@@ -136,6 +164,9 @@ func (s *secured) jobs() []func(context.Context) error {
 func (s *secured) notAfter() time.Time {
 	if s.files != nil {
 		return s.files.NotAfter()
+	}
+	if s.spiffe != nil {
+		return s.spiffe.Status().NotAfter
 	}
 	var first time.Time
 	for _, h := range s.acme.Status() {
@@ -148,6 +179,11 @@ func (s *secured) notAfter() time.Time {
 
 // fault is why the listener cannot shake hands, "" if it can.
 func (s *secured) fault(now time.Time) string {
+	if s.spiffe != nil {
+		if err := s.spiffe.Fault(); err != nil {
+			return err.Error()
+		}
+	}
 	if s.acme != nil {
 		for _, h := range s.acme.Status() {
 			if h.Ready(now) {

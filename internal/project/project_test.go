@@ -46,6 +46,7 @@ var allowed = map[string][]string{
 	"authn/clientcert":                   {"authn"},
 	"authn/workload":                     {"authn"},
 	"internal/listener":                  {"authn"},
+	"internal/spiffe":                    {"authn/clientcert"},
 	"internal/devcerts":                  {"authn"},
 	"internal/observed":                  {"authn", "internal/audit", "policy", "policy/operation"},
 	"internal/ownuser":                   {"authn/serviceuser", "internal/zitadel"},
@@ -54,7 +55,7 @@ var allowed = map[string][]string{
 	"internal/bootstrap":                 {"authn/serviceuser", "internal/keys", "internal/zitadel"},
 	"proxy": {"authn", "authn/serviceuser", "internal/audit", "internal/listener", "internal/ownuser", "policy", "policy/message",
 		"policy/operation", "policy/organization", "proxy/limit"},
-	"internal/gateway": {"authn", "authn/clientcert", "authn/serviceuser", "internal/acme", "internal/audit", "internal/config", "internal/keys", "internal/listener", "internal/ownuser", "internal/telemetry", "internal/zitadel",
+	"internal/gateway": {"authn", "authn/clientcert", "authn/serviceuser", "internal/acme", "internal/audit", "internal/config", "internal/keys", "internal/listener", "internal/ownuser", "internal/spiffe", "internal/telemetry", "internal/zitadel",
 		"policy", "policy/cases", "policy/operation", "policy/role", "proxy", "proxy/limit"},
 	"internal/sandbox": {"internal/descriptors"},
 	"cmd/zproxy": {"authn", "authn/serviceuser", "internal/audit", "internal/bootstrap", "internal/config", "internal/confine", "internal/devcerts", "internal/gateway", "internal/keys", "internal/observed", "internal/systemd", "internal/telemetry", "internal/zitadel",
@@ -139,7 +140,7 @@ func TestNoTestServerIsLinkedIntoZproxy(t *testing.T) {
 		return
 	}
 	for _, p := range strings.Fields(string(goCommand(t, "list", "-deps", "./cmd/zproxy"))) {
-		for _, banned := range []string{module + "internal/sandbox", "github.com/zitadel/zitadel-go", "github.com/zitadel/oidc", "testing"} {
+		for _, banned := range []string{module + "internal/sandbox", module + "internal/spiffe/agent", "github.com/zitadel/zitadel-go", "github.com/zitadel/oidc", "testing"} {
 			if p == banned || strings.HasPrefix(p, banned+"/") {
 				t.Errorf("cmd/zproxy links %s, which is for tests and the demo", p)
 			}
