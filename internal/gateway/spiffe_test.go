@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,14 +107,14 @@ func (f *federation) until(what string, true func() bool) {
 }
 
 // rotate gives zproxy another SVID, and bundles of its own and the partner's trust domain.
-func (f *federation) rotate() tls.Certificate {
+func (f *federation) rotate() {
 	f.t.Helper()
-	svid := f.issue(func(c *x509.Certificate) {
-		forServer(c)
-		spiffeID("spiffe://acme.internal/zproxy")(c)
-	})
-	check(f.t, f.agent.Give(svid, []*x509.Certificate{f.cert}, map[string][]*x509.Certificate{"partner.example": {f.partner.cert}}))
-	return svid
+	check(f.t, f.agent.Give(f.issue(asZproxy), []*x509.Certificate{f.cert}, map[string][]*x509.Certificate{"partner.example": {f.partner.cert}}))
+}
+
+func asZproxy(c *x509.Certificate) {
+	forServer(c)
+	spiffeID("spiffe://acme.internal/zproxy")(c)
 }
 
 func (f *federation) status(cert tls.Certificate, http2 bool) string {
@@ -162,44 +161,17 @@ func TestCallersOfTrustDomainsAreVerifiedByTheirOwnBundles(t *testing.T) {
 func TestRotationsLoseNoRequest(t *testing.T) {
 	f := startSPIFFE(t, true, "")
 	crm, billing := f.issue(spiffeID("spiffe://acme.internal/crm")), f.partner.issue(spiffeID("spiffe://partner.example/billing"))
-	var calls atomic.Int64
-	var first atomic.Pointer[string]
-	served := sync.Map{}
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	for i := range 4 {
-		cert := []tls.Certificate{crm, billing}[i%2]
-		running.Go(func() {
-			for ctx.Err() == nil {
-				client := f.client(&cert, i < 2)
-				for range 5 {
-					calls.Add(1)
-					res, text, err := f.list(client)
-					if err != nil || res.StatusCode != 200 {
-						said := fmt.Sprint(text, err)
-						first.CompareAndSwap(nil, &said)
-						continue
-					}
-					served.Store(res.TLS.PeerCertificates[0].SerialNumber.String(), true)
-				}
-				client.CloseIdleConnections()
-			}
-		})
-	}
-	for i := range 10 {
-		serial := f.rotate().Leaf.SerialNumber.String()
+	calls := f.load(4, crm, billing)
+	for i := range 20 {
+		svid := f.issue(asZproxy)
+		bundle := []*x509.Certificate{f.cert}
 		if i%5 == 4 { // a CA is added for a while
-			svid := f.issue(func(c *x509.Certificate) { forServer(c); spiffeID("spiffe://acme.internal/zproxy")(c) })
-			serial = svid.Leaf.SerialNumber.String()
-			check(t, f.agent.Give(svid, []*x509.Certificate{f.cert, newAuthority(t).cert}, map[string][]*x509.Certificate{"partner.example": {f.partner.cert}}))
+			bundle = append(bundle, newAuthority(t).cert)
 		}
-		f.until("the new certificate", func() bool { _, ok := served.Load(serial); return ok || first.Load() != nil })
+		check(t, f.agent.Give(svid, bundle, map[string][]*x509.Certificate{"partner.example": {f.partner.cert}}))
+		calls.waitFor(svid.Leaf)
 	}
-	cancel()
-	running.Wait()
-	if said := first.Load(); said != nil {
-		t.Errorf("of %d calls some failed, the first: %s", calls.Load(), *said)
-	}
+	calls.end()
 	if text := f.get("/metrics"); !strings.Contains(text, `zproxy_certificate_reloads_total{listener="mesh",result="done"} `) || !strings.Contains(text, `zproxy_certificate_expiry_timestamp_seconds{listener="mesh"} 1`) {
 		t.Errorf("metrics do not tell of the rotations")
 	}
@@ -214,7 +186,7 @@ func TestBundlesThatAreWithdrawnEndConnections(t *testing.T) {
 			t.Fatalf("%v %s %v", res, text, err)
 		}
 	}
-	check(t, f.agent.Give(f.issue(func(c *x509.Certificate) { forServer(c); spiffeID("spiffe://acme.internal/zproxy")(c) }), []*x509.Certificate{f.cert}, nil))
+	check(t, f.agent.Give(f.issue(asZproxy), []*x509.Certificate{f.cert}, nil))
 	if r := f.recorded("certificate_untrusted"); r.Caller != "spiffe://partner.example/billing" {
 		t.Errorf("record %+v", r)
 	}
