@@ -16,8 +16,6 @@ import (
 // Listener is the handler of one listener: callers are who says tells they are.
 func (p *Proxy) Listener(name string, says authn.Authenticator) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.running.Add(1)
-		defer p.running.Done()
 		x := p.newExchange(name, w, r)
 		defer x.end()
 		if refusal := x.prepare(says); refusal != nil {
@@ -25,6 +23,18 @@ func (p *Proxy) Listener(name string, says authn.Authenticator) http.Handler {
 			return
 		}
 		x.forwardUpstream()
+	})
+}
+
+// Gone is the handler of a listener that is configured no more, for requests on
+// connections that are about to end.
+func (p *Proxy) Gone(name string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := p.newExchange(name, w, r)
+		defer x.end()
+		_ = x.operation() // to know in which protocol to answer
+		w.Header().Set("Connection", "close")
+		x.refuse(refuse(ReasonListenerGone, "listener "+name+" was removed from zproxy's configuration; ask its operator where to connect"))
 	})
 }
 

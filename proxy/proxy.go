@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -48,6 +47,9 @@ type Config struct {
 	UpstreamLimit *limit.Limit
 	// RuleLimits bound each caller of a rule, by the rule's name.
 	RuleLimits map[string]limit.Limit
+	// Before is the proxy whose place this one takes with [Proxy.Begin]: what callers have used of
+	// limits that stay counts on. If nil, there is none.
+	Before *Proxy
 	// Hints adds to a refusal the lines that would allow it.
 	Hints bool
 	// Log tells the operator of what no caller sees. The zero Logger says nothing.
@@ -107,21 +109,8 @@ type Proxy struct {
 	bodyBytes    int64
 	inspectBytes int64
 
-	memory  memory         // of bodies that are read whole
-	running sync.WaitGroup // requests that have not left their outcome record yet
-}
-
-// Wait returns when every request has left its outcome record, or ctx ends. No
-// listener may accept requests any more.
-func (p *Proxy) Wait(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() { p.running.Wait(); close(done) }()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for outcome records: %w", ctx.Err())
-	}
+	memory *memory // of bodies that are read whole
+	most   int64   // of it
 }
 
 // New checks that c is whole.
@@ -143,9 +132,7 @@ func New(c Config) (*Proxy, error) {
 		headerBytes: c.HeaderBytes, bodyBytes: c.BodyBytes, inspectBytes: c.InspectBytes,
 		own: c.OwnUsers, limits: limit.New(c.UpstreamLimit, c.RuleLimits),
 	}
-	if p.memory.most = c.InspectTotal; p.memory.most == 0 {
-		p.memory.most = 8 * c.InspectBytes
-	}
+	p.follow(c)
 	if p.own == nil {
 		p.own = named(c.ServiceUsers)
 	}
@@ -157,6 +144,24 @@ func New(c Config) (*Proxy, error) {
 	}
 	return p, nil
 }
+
+// follow takes over what requests have taken, and shares what they still hold.
+func (p *Proxy) follow(c Config) {
+	if p.most = c.InspectTotal; p.most == 0 {
+		p.most = 8 * c.InspectBytes
+	}
+	if c.Before == nil {
+		p.memory = new(memory)
+		p.Begin()
+		return
+	}
+	p.limits.Follow(c.Before.limits)
+	p.memory = c.Before.memory
+}
+
+// Begin puts a proxy in the place of the one before it. Up to then it changes
+// nothing of that one.
+func (p *Proxy) Begin() { p.memory.bound(p.most) }
 
 // named is what the service users themselves know.
 func named(users map[string]ServiceUser) func() ownuser.Known {

@@ -33,6 +33,7 @@ const (
 	ReasonUpstreamTimeout  Reason = "upstream_timeout"     // no answer in time
 	ReasonUpstreamAnswer   Reason = "upstream_answer"      // an answer that is never relayed: a redirect, a 101
 	ReasonCallerGone       Reason = "caller_gone"          // the caller went away first
+	ReasonListenerGone     Reason = "listener_gone"        // a reload removed the listener
 	ReasonInternal         Reason = "internal_error"       // a fault of zproxy's own
 	ReasonAborted          Reason = "aborted"              // the answer broke off after it had begun
 )
@@ -119,7 +120,7 @@ func wireOf(r Reason) wire {
 		return wire{http.StatusRequestEntityTooLarge, codeResourceExhausted, malformed}
 	case ReasonLimit:
 		return wire{http.StatusTooManyRequests, codeResourceExhausted, denied}
-	case ReasonEvidence, ReasonBusy, ReasonOwnUsersUnknown, ReasonTokenUnavailable, ReasonTokenRefused:
+	case ReasonEvidence, ReasonBusy, ReasonOwnUsersUnknown, ReasonTokenUnavailable, ReasonTokenRefused, ReasonListenerGone:
 		return wire{http.StatusServiceUnavailable, codeUnavailable, "proxy_internal_error"}
 	case ReasonUnreachable:
 		return wire{http.StatusBadGateway, codeUnavailable, "destination_unavailable"}

@@ -19,11 +19,17 @@ var (
 // memory bounds what bodies that are looked into may hold together. No caller
 // gets more than half of it.
 type memory struct {
-	most int64
-
 	mu   sync.Mutex
+	most int64
 	held int64
 	of   map[string]int64
+}
+
+// bound says how much there is. What is held beyond it stays.
+func (m *memory) bound(most int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.most = most
 }
 
 func (m *memory) take(caller string, n int64) bool {

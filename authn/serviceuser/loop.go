@@ -212,14 +212,15 @@ func (l *loop) watch() {
 	m, err := l.credential.load(content, l.now())
 	if err == nil {
 		if id, _ := m.identity(); id != "" && id != l.userID {
-			err = fmt.Errorf("reading credential file %q: it belongs to user %s instead of %s; restart to speak as another user", l.file.path, id, l.userID)
+			err = fmt.Errorf("reading credential file %q: it belongs to user %s instead of %s; reload the configuration to speak as another user", l.file.path, id, l.userID)
 		}
 	}
 	if err != nil {
 		l.refuseFile(err)
 		return
 	}
-	l.minter, l.file.sum, l.file.badText = m, sum, ""
+	l.minter, l.file.badText = m, ""
+	l.use(sum)
 	l.failures, l.refusals = 0, 0
 	now := l.now()
 	l.plan(now)

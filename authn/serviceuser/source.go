@@ -25,6 +25,7 @@ type Source struct {
 	file   watched
 	userID string
 
+	inUse   atomic.Pointer[[sha256.Size]byte] // of the credential file's content
 	running atomic.Bool
 	wake    chan struct{} // holds one: wakes the loop after a discard
 
@@ -105,7 +106,7 @@ func (s *Source) build(cfg Config) error {
 	if s.minter, err = s.credential.load(content, s.now()); err != nil {
 		return err
 	}
-	s.file.sum = sha256.Sum256(content)
+	s.use(sha256.Sum256(content))
 	id, expiry := s.minter.identity()
 	if s.userID = id; id == "" {
 		s.userID = s.credential.userID
@@ -212,6 +213,20 @@ func (s *Source) Next(ctx context.Context, after *Token) (*Token, error) {
 			return nil, s.unavailable("the wait for a new one was called off", ctx.Err())
 		}
 	}
+}
+
+// UpToDate tells whether the credential in use is what its file holds now.
+// While it is not, a source that is made anew may differ: it may be of another user.
+func (s *Source) UpToDate() bool {
+	now := watched{path: s.file.path}
+	content, err := now.read()
+	return err == nil && sha256.Sum256(content) == *s.inUse.Load()
+}
+
+// use notes which content of the file is in use.
+func (s *Source) use(sum [sha256.Size]byte) {
+	s.file.sum = sum
+	s.inUse.Store(&sum)
 }
 
 // UserID is the id of the service user in ZITADEL: the key file's, or what

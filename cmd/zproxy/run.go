@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/zproxy/zproxy/internal/config"
-	"github.com/zproxy/zproxy/internal/confine"
 	"github.com/zproxy/zproxy/internal/gateway"
 	"github.com/zproxy/zproxy/internal/systemd"
 	"github.com/zproxy/zproxy/internal/telemetry"
@@ -76,9 +74,14 @@ func (f *runFlags) serve(ctx context.Context, cfg *config.Config, log zerolog.Lo
 		return err
 	}
 	defer endTracing(tracing, log)
+	limits := f.confinement(cfg)
 	options := gateway.Options{
-		Log: log, Version: readBuild().Version, Socket: sockets.Take, Draining: systemd.Stopping,
-		Serving: func() { systemd.Ready(fmt.Sprintf("serving %d listeners", len(names))) },
+		Log: log, Version: readBuild().Version, Socket: sockets.Take, Permit: limits.permit, File: f.config,
+		Serving: func() { systemd.Ready("serving") }, Draining: systemd.Stopping,
+		Reloading: systemd.Reloading, Reloaded: reloaded,
+	}
+	if f.config != "" {
+		options.Reread = f.configuration
 	}
 	if tracing != nil {
 		options.Trace = tracing
@@ -87,7 +90,7 @@ func (f *runFlags) serve(ctx context.Context, cfg *config.Config, log zerolog.Lo
 	if err != nil {
 		return err
 	}
-	if err := confined(cfg, log); err != nil {
+	if err := limits.apply(log); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -112,18 +115,13 @@ func endTracing(t *telemetry.Tracing, log zerolog.Logger) {
 	}
 }
 
-// confined keeps the process to the files that cfg names, unless cfg says not to.
-func confined(cfg *config.Config, log zerolog.Logger) error {
-	if !cfg.Confine {
-		log.Warn().Msg("confinement is off: confine is false")
-		return nil
+// reloaded tells systemd how a reload went.
+func reloaded(err error) {
+	if err != nil {
+		systemd.Ready("serving as before: the last reload was refused, see the log")
+		return
 	}
-	files := gateway.FilesOf(cfg)
-	said, err := confine.Apply(confine.Files{Read: files.Read, Write: files.Write, WriteDirs: files.Directories})
-	if err == nil {
-		log.Info().Msg(said)
-	}
-	return err
+	systemd.Ready("serving")
 }
 
 // newLog is the operator's log: for people on a terminal, for programs elsewhere.

@@ -3,28 +3,34 @@ package gateway
 import (
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/zproxy/zproxy/internal/audit"
-	"github.com/zproxy/zproxy/internal/listener"
+	"github.com/zproxy/zproxy/internal/config"
 )
 
-// listenAdmin opens the admin listener, if there is to be one. It shows no
+// adminFront opens the admin listener, if there is to be one. It shows no
 // credential and nothing of any request.
-func (g *Gateway) listenAdmin() error {
-	if g.cfg.Admin == nil {
+func (g *Gateway) adminFront(n, before *generation) error {
+	if n.cfg.Admin == nil {
 		return nil
 	}
-	socket, err := listener.Open(listener.Spec{Name: "admin", Network: "tcp", Address: g.cfg.Admin.Address})
+	l := config.Listener{Name: "admin", Network: "tcp", Address: n.cfg.Admin.Address}
+	if before != nil && before.admin != nil && reflect.DeepEqual(before.cfg.Admin, n.cfg.Admin) {
+		n.admin = before.admin
+		return nil
+	}
+	pages, err := g.pages(n.cfg.Admin)
 	if err != nil {
 		return err
 	}
-	pages, err := g.pages(g.cfg.Admin)
+	socket, err := g.socketOf(l, n, before)
 	if err != nil {
-		_ = socket.Close()
 		return err
 	}
-	g.admin = &server{name: "admin", socket: socket, http: newServer(g, pages)}
+	taker := socket.NewTaker()
+	n.admin = &front{name: l.Name, socket: socket, taker: taker, serving: taker, http: newServer(g, pages)}
 	return nil
 }
 
@@ -42,14 +48,17 @@ type readiness struct {
 	Audit        bool                     `json:"audit"`
 	// Listeners are those that cannot shake hands, or whose files were not taken.
 	Listeners map[string]string `json:"listeners,omitempty"`
+	// Configuration is what serves, and why the last reload was refused.
+	Configuration configuration `json:"configuration"`
 }
 
 // readiness tells from memory whether requests can be served: every service
 // user holds a token and records can be written. It never asks the upstream,
 // whose failure must not take all of the gateway's instances out of service.
 func (g *Gateway) readiness() readiness {
-	r := readiness{Ready: g.audit.Healthy(), ServiceUsers: make(map[string]userReadiness), Audit: g.audit.Healthy()}
-	for name, s := range g.sources {
+	n := g.current.Load()
+	r := readiness{Ready: g.audit.Healthy(), ServiceUsers: make(map[string]userReadiness), Audit: g.audit.Healthy(), Configuration: g.state.now(n)}
+	for name, s := range n.sources {
 		status := s.Status()
 		u := userReadiness{Ready: status.Ready}
 		if !status.Expiry.IsZero() {
@@ -61,20 +70,23 @@ func (g *Gateway) readiness() readiness {
 		r.ServiceUsers[name] = u
 		r.Ready = r.Ready && status.Ready
 	}
-	for i, reloader := range g.reloaders { // one for each of secured
-		fault := g.secured[i].fault(time.Now())
+	for _, f := range n.fronts {
+		if f.secured == nil {
+			continue
+		}
+		fault := f.secured.fault(time.Now())
 		r.Ready = r.Ready && fault == ""
-		if err := reloader.failure(); err != nil && fault == "" {
+		if err := f.files.failure(); err != nil && fault == "" {
 			fault = err.Error() // the files read before serve on
 		}
 		if fault == "" {
-			fault = g.secured[i].concern()
+			fault = f.secured.concern()
 		}
 		if fault != "" {
 			if r.Listeners == nil {
 				r.Listeners = make(map[string]string)
 			}
-			r.Listeners[reloader.listener] = fault
+			r.Listeners[f.name] = fault
 		}
 	}
 	return r

@@ -5,23 +5,20 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"net/http"
+	"os"
+	"os/signal"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
 
-	"github.com/zproxy/zproxy/authn/serviceuser"
 	"github.com/zproxy/zproxy/internal/audit"
 	"github.com/zproxy/zproxy/internal/config"
-	"github.com/zproxy/zproxy/internal/ownuser"
 	"github.com/zproxy/zproxy/internal/telemetry"
-	"github.com/zproxy/zproxy/policy"
-	"github.com/zproxy/zproxy/policy/operation"
 	"github.com/zproxy/zproxy/proxy"
-	"github.com/zproxy/zproxy/proxy/limit"
 )
 
 // Options are what a configuration file does not say.
@@ -34,9 +31,20 @@ type Options struct {
 	// Socket is a socket that is open already for the listener of this name, if
 	// there is one. If nil, all are opened.
 	Socket func(listener string) (net.Listener, bool)
-	// Serving is called once all listeners accept, Draining once they no longer do.
-	// If nil, nobody is told.
-	Serving, Draining func()
+	// Reread reads the configuration again, for a reload. If nil, a reload reads
+	// again only the files that the configuration names.
+	Reread func() (*config.Config, error)
+	// File is where Reread reads, and is watched. If "", only files that the
+	// configuration names are.
+	File string
+	// Permit says why a reload may not put cfg in the place of what serves, such
+	// as files that the process can no longer open. If nil, any may.
+	Permit func(cfg *config.Config) error
+	// Serving is called once all listeners accept, Draining once they no longer
+	// do; Reloading before a reload and Reloaded after it, with why it was refused
+	// or nil. If nil, nobody is told.
+	Serving, Draining, Reloading func()
+	Reloaded                     func(error)
 	// Trace follows requests; see [proxy.Config].
 	Trace proxy.Tracer
 	// Version is the program's, for the metrics.
@@ -52,24 +60,24 @@ func (o Options) now() time.Time {
 }
 
 // Gateway is one running zproxy: its sockets are open, its files are read, and
-// it serves once [Gateway.Run] is called.
+// it serves once [Gateway.Run] is called. What it is configured to do is the
+// current generation, and is replaced as a whole by a reload; sockets, records,
+// metrics and connections live on.
 type Gateway struct {
-	cfg       *config.Config
-	log       zerolog.Logger
-	catalogue *operation.Catalogue
-	policy    *policy.Policy
-	sources   map[string]*serviceuser.Source
-	own       *ownuser.Users
-	upstream  *proxy.Upstream
-	audit     *audit.Log
-	proxy     *proxy.Proxy
-	metrics   *telemetry.Metrics
-	servers   []*server
-	secured   []*secured // of listeners with TLS
-	reloaders []*reloader
-	admin     *server // nil: off
-	options   Options
-	quiet     quiet
+	options Options
+	log     zerolog.Logger
+	audit   *audit.Log
+	metrics *telemetry.Metrics
+	quiet   quiet
+	current atomic.Pointer[generation]
+
+	jobs     *jobs          // nil until it runs
+	leaving  sync.WaitGroup // fronts that a reload replaced, while they drain
+	retiring sync.WaitGroup // generations that have requests left
+
+	reloading sync.Mutex // held for a reload: one at a time, and none once it drains
+	serving   context.Context
+	state     state
 }
 
 // quiet lets one line a minute through.
@@ -91,210 +99,85 @@ func (q *quiet) begin(now time.Time) bool {
 // New reads every file that cfg names and opens every socket. An error says
 // which part of the configuration is at fault; nothing stays open then.
 func New(cfg *config.Config, options Options) (*Gateway, error) {
-	g := &Gateway{cfg: cfg, log: options.Log, metrics: telemetry.New(options.Version), options: options}
-	if err := g.assemble(options); err != nil {
-		g.close()
+	g := &Gateway{options: options, log: options.Log, metrics: telemetry.New(options.Version)}
+	n, err := g.build(cfg, nil)
+	if err != nil {
+		if g.audit != nil {
+			_ = g.audit.Close()
+		}
 		return nil, err
 	}
+	g.current.Store(n)
+	g.metrics.Configure(names(cfg, n.loaded))
+	g.metrics.Show(g.shown)
 	return g, nil
-}
-
-func (g *Gateway) assemble(options Options) error {
-	var err error
-	if g.catalogue, g.policy, err = Rules(g.cfg, options.now()); err != nil {
-		return err
-	}
-	for _, w := range g.policy.Warnings() {
-		g.log.Warn().Str("rule", w.Rule).Msg(w.Message)
-	}
-	trust, err := upstreamTLS(g.cfg.Upstream)
-	if err != nil {
-		return err
-	}
-	if g.upstream, err = newUpstream(g.cfg, trust); err != nil {
-		return err
-	}
-	if g.sources, err = newSources(g.cfg, trust, g.noteEvent); err != nil {
-		return err
-	}
-	g.own = ownUsers(g.cfg, g.sources, trust, g.log)
-	if g.audit, err = audit.Open(audit.Options{File: g.cfg.Audit.File, Clock: options.Clock}); err != nil {
-		return fmt.Errorf("opening audit log (audit.file): %w", err)
-	}
-	if err := g.makeProxy(options); err != nil {
-		return err
-	}
-	for _, l := range g.cfg.Listeners {
-		s, err := g.listen(l)
-		if err != nil {
-			return err
-		}
-		g.servers = append(g.servers, s)
-	}
-	g.metrics.Configure(names(g.cfg, options.now()))
-	g.metrics.Show(g.state)
-	return g.listenAdmin()
-}
-
-func (g *Gateway) makeProxy(options Options) error {
-	users := make(map[string]proxy.ServiceUser, len(g.sources))
-	for name, s := range g.sources {
-		users[name] = s
-	}
-	ruleLimits := make(map[string]limit.Limit)
-	for _, r := range g.cfg.Rules {
-		if r.Limit != nil {
-			ruleLimits[r.Name] = limit.Limit(*r.Limit)
-		}
-	}
-	var err error
-	g.proxy, err = proxy.New(proxy.Config{
-		Catalogue: g.catalogue, Policy: g.policy, ServiceUsers: users, OwnUsers: g.own.Known, Upstream: g.upstream, Audit: g.metrics.Count(g.audit),
-		ForwardHeaders: proxy.NewHeaderPatterns(g.cfg.Upstream.ForwardHeaders),
-		HeaderBytes:    g.cfg.Limits.HeaderBytes, BodyBytes: g.cfg.Limits.BodyBytes, InspectBytes: g.cfg.Limits.InspectBody, InspectTotal: g.cfg.Limits.InspectAll,
-		UpstreamLimit: (*limit.Limit)(g.cfg.Upstream.Limit), RuleLimits: ruleLimits, Hints: g.cfg.Hints,
-		Log: g.log, Observe: g.metrics.Observe, Trace: options.Trace, Clock: options.Clock, NewID: options.NewID,
-	})
-	return err
 }
 
 // Run fetches tokens and serves until ctx ends, then drains: it stops
 // accepting, lets requests in flight end within limits.drain, and closes the
 // audit log. It returns nil after a clean end, and the first error otherwise.
 func (g *Gateway) Run(ctx context.Context) error {
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	failed := make(chan error, len(g.servers)+3+len(g.sources)+3*len(g.secured))
-	running := 0
-	start := func(f func() error) {
-		running++
-		go func() { failed <- f() }()
-	}
-	for _, s := range g.sources {
-		start(func() error { return s.Run(background) })
-	}
-	start(func() error { return g.own.Run(background) })
-	start(func() error { return g.watchFiles(background) })
-	for _, s := range g.secured {
-		for _, job := range s.jobs() {
-			start(func() error { return job(background) })
-		}
-	}
-	g.firstTokens(ctx)
-	for _, s := range g.all() {
-		start(s.serve)
-		g.log.Info().Str("listener", s.name).Stringer("address", s.socket.Addr()).Msg("listening")
-	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // first of all: who does not listen is ended by it
+	defer signal.Stop(hangup)
+	serving, stopServing := context.WithCancel(ctx)
+	defer stopServing()
+	g.begin(serving)
+	g.jobs.start(func(ctx context.Context) error { return g.watch(ctx, hangup) })
 	if g.options.Serving != nil {
 		g.options.Serving()
 	}
-	var err error
 	select {
 	case <-ctx.Done():
-		g.log.Info().Stringer("within", g.cfg.Limits.Drain).Msg("draining: no new connections, requests in flight may end")
-	case err = <-failed:
-		running--
+	case <-g.jobs.failed:
 	}
+	stopServing()      // a reload under way is given up
+	g.reloading.Lock() // and there is none any more
+	g.serving = nil
+	g.reloading.Unlock()
+	return g.finish()
+}
+
+// begin starts to fetch tokens, and then to serve.
+func (g *Gateway) begin(serving context.Context) {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	g.serving = serving
+	g.jobs = newJobs(context.WithoutCancel(serving))
+	n := g.current.Load()
+	n.start(g.jobs, nil)
+	n.firstTokens(serving, firstMoment)
+	for _, f := range n.all() {
+		f.start(g)
+	}
+}
+
+// finish drains and closes what New opened.
+func (g *Gateway) finish() error {
+	n := g.current.Load()
+	g.log.Info().Stringer("within", n.cfg.Limits.Drain).Msg("draining: no new connections, requests in flight may end")
 	if g.options.Draining != nil {
 		g.options.Draining()
 	}
-	err = errors.Join(err, g.drain())
-	stop()
-	for range running {
-		err = errors.Join(err, <-failed)
+	err := g.drain()
+	if n.admin != nil {
+		err = errors.Join(err, n.admin.end(context.Background()))
 	}
-	return errors.Join(err, g.close())
+	err = errors.Join(err, g.jobs.end())
+	g.retiring.Wait()
+	return errors.Join(err, g.audit.Close())
 }
 
-// firstTokens gives the first fetch of every service user a moment, so that
-// those who call at once are served; a failed or slow one holds nothing up.
-func (g *Gateway) firstTokens(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
-	defer cancel()
-	var all sync.WaitGroup
-	for _, s := range g.sources {
-		all.Go(func() { _, _ = s.Next(ctx, nil) }) // the source tells of its failures itself
-	}
-	for _, s := range g.secured {
-		all.Go(func() { s.first(ctx) })
-	}
-	all.Wait()
-}
-
-// drain ends the servers; what does not end in time is cut off.
-func (g *Gateway) drain() error {
-	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.Limits.Drain)
-	defer cancel()
-	var errs []error
-	done := make(chan error)
-	for _, s := range g.all() {
-		go func() { done <- s.shutdown(ctx) }()
-	}
-	for range g.all() {
-		errs = append(errs, <-done)
-	}
-	// What was cut off has yet to write its outcome record.
-	last, cancelLast := context.WithTimeout(context.Background(), lastRecords)
-	defer cancelLast()
-	return errors.Join(append(errs, g.proxy.Wait(last))...)
-}
-
-// lastRecords bounds how long cut-off requests have for their outcome records.
-const lastRecords = 5 * time.Second
-
-func (g *Gateway) all() []*server {
-	if g.admin == nil {
-		return g.servers
-	}
-	return append(append([]*server(nil), g.servers...), g.admin)
-}
-
-// close releases what New opened; it may be called on a half-made Gateway.
-func (g *Gateway) close() error {
-	var errs []error
-	for _, s := range g.all() {
-		if err := s.socket.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			errs = append(errs, err)
-		}
-	}
-	if g.upstream != nil {
-		g.upstream.Close()
-	}
-	if g.audit != nil {
-		errs = append(errs, g.audit.Close())
-	}
-	return errors.Join(errs...)
-}
+// firstMoment is how long the first tokens may take before requests are served.
+const firstMoment = 500 * time.Millisecond
 
 // Address is where the named listener accepts connections; "admin" is the
 // admin listener. It is nil when there is none of that name.
 func (g *Gateway) Address(listener string) net.Addr {
-	for _, s := range g.all() {
-		if s.name == listener {
-			return s.socket.Addr()
+	for _, f := range g.current.Load().all() {
+		if f.name == listener {
+			return f.socket.Addr()
 		}
 	}
 	return nil
-}
-
-// server is one open socket and what answers on it.
-type server struct {
-	name   string
-	socket net.Listener
-	http   *http.Server
-}
-
-func (s *server) serve() error {
-	if err := s.http.Serve(s.socket); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving listener %s: %w", s.name, err)
-	}
-	return nil
-}
-
-func (s *server) shutdown(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
-	if err == nil {
-		return nil
-	}
-	_ = s.http.Close()
-	return fmt.Errorf("draining listener %s: requests in flight were cut off: %w", s.name, err)
 }

@@ -95,22 +95,7 @@ func newUpstream(cfg *config.Config, trust *tls.Config) (*proxy.Upstream, error)
 	})
 }
 
-// newSources reads the credential files of all service users; faults of
-// several are reported together.
-func newSources(cfg *config.Config, trust *tls.Config, observe func(serviceuser.Event)) (map[string]*serviceuser.Source, error) {
-	sources := make(map[string]*serviceuser.Source, len(cfg.ServiceUsers))
-	var faults []error
-	for _, u := range cfg.ServiceUsers {
-		s, err := newSource(cfg, u, trust, observe)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("service user %s: %w", u.Name, err))
-			continue
-		}
-		sources[u.Name] = s
-	}
-	return sources, errors.Join(faults...)
-}
-
+// newSource reads the credential of one service user.
 func newSource(cfg *config.Config, u config.ServiceUser, trust *tls.Config, observe func(serviceuser.Event)) (*serviceuser.Source, error) {
 	return serviceuser.New(serviceuser.Config{
 		Name: u.Name, Issuer: cfg.Upstream.Issuer, Address: cfg.Upstream.Address,
@@ -121,15 +106,15 @@ func newSource(cfg *config.Config, u config.ServiceUser, trust *tls.Config, obse
 
 // ownUsers keeps track of whose the tokens of sources are. System users are no
 // users of the instance.
-func ownUsers(cfg *config.Config, sources map[string]*serviceuser.Source, trust *tls.Config, log zerolog.Logger) *ownuser.Users {
+func ownUsers(cfg *config.Config, sources map[string]*source, trust *tls.Config, log zerolog.Logger) *ownuser.Users {
 	var fixed, replaceable []ownuser.Source
 	for _, u := range cfg.ServiceUsers {
 		switch {
 		case u.SystemUser != nil:
 		case u.PersonalAccessToken != nil:
-			replaceable = append(replaceable, sources[u.Name])
+			replaceable = append(replaceable, sources[u.Name].Source)
 		default:
-			fixed = append(fixed, sources[u.Name])
+			fixed = append(fixed, sources[u.Name].Source)
 		}
 	}
 	return ownuser.New(asker(cfg, trust), log, fixed, replaceable)

@@ -2,112 +2,160 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
-	"os/signal"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/zproxy/zproxy/internal/config"
 )
 
-// lookEvery is how often it is looked whether files of certificates were replaced.
-const lookEvery = time.Second
+// reloadMoment is how long the first tokens of a new generation may take before
+// it serves; the one before serves meanwhile.
+const reloadMoment = 2 * time.Second
 
-// reloader reads the certificate files of one listener again when they change.
-type reloader struct {
-	listener string
-	files    []string
-	read     func() (bool, error)
-
-	mu   sync.Mutex
-	seen string // what the files looked like when they were last read
-	err  error  // why they were not taken
+// Reload reads the configuration again, and all files that it names, and serves
+// by it; or serves on as before, and returns why. Nothing in between: whatever
+// can fail is done before requests are served by any of it.
+func (g *Gateway) Reload() error {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	if g.serving == nil {
+		return errors.New("reloading configuration: the gateway is not serving")
+	}
+	if g.options.Reloading != nil {
+		g.options.Reloading()
+	}
+	err := g.reload()
+	g.state.note(err)
+	g.metrics.ConfigurationReloaded(err)
+	if err != nil {
+		g.log.Error().Err(err).Msg("reloading configuration refused; the one before serves on")
+	} else {
+		g.log.Info().Msg("configuration reloaded")
+	}
+	if g.options.Reloaded != nil {
+		g.options.Reloaded(err)
+	}
+	return err
 }
 
-func newReloader(l config.Listener, read func() (bool, error)) *reloader {
-	r := &reloader{listener: l.Name, read: read}
-	files := []string{l.TLS.CertificateFile, l.TLS.KeyFile}
-	if c := l.ClientCertificate; c != nil {
-		files = append(files, c.CAFile, c.CRLFile)
-	}
-	for _, f := range files {
-		if f != "" {
-			r.files = append(r.files, f)
+func (g *Gateway) reload() error {
+	before := g.current.Load()
+	cfg := before.cfg
+	if g.options.Reread != nil {
+		var err error
+		if cfg, err = g.options.Reread(); err != nil {
+			return err
 		}
 	}
-	r.seen = r.look()
-	return r
+	g.state.tried(cfg)
+	if g.options.Permit != nil {
+		if err := g.options.Permit(cfg); err != nil {
+			return err
+		}
+	}
+	n, err := g.build(cfg, before)
+	if err != nil {
+		return err
+	}
+	n.start(g.jobs, before)
+	n.ready(g.serving, reloadMoment)
+	if g.serving.Err() != nil {
+		n.abandon(before)
+		return errors.New("reloading configuration: the gateway is ending")
+	}
+	g.replace(before, n)
+	return nil
 }
 
-// look is what tells files from others of the same name.
-func (r *reloader) look() string {
-	var all strings.Builder
-	for _, f := range r.files {
-		info, err := os.Stat(f)
-		if err != nil {
-			fmt.Fprintf(&all, "%s: %v\n", f, err)
-			continue
-		}
-		inode := uint64(0)
-		if s, ok := info.Sys().(*syscall.Stat_t); ok {
-			inode = s.Ino
-		}
-		fmt.Fprintf(&all, "%s: %d %d %d\n", f, info.Size(), info.ModTime().UnixNano(), inode)
+// replace puts n in the place of before. Nothing in here can fail.
+func (g *Gateway) replace(before, n *generation) {
+	if err := g.audit.Switch(n.next); err != nil {
+		g.log.Warn().Err(err).Msg("the audit log goes on in its new file")
 	}
-	return all.String()
+	n.proxy.Begin()
+	g.metrics.Configure(names(n.cfg, n.loaded))
+	g.current.Store(n)
+	for _, f := range n.all() {
+		if !before.has(f) {
+			f.start(g)
+		}
+		f.socket.listener.Store(&f.name)
+		f.socket.bounds.SetBounds(boundsOf(n.cfg))
+	}
+	for _, f := range before.all() {
+		if !n.has(f) {
+			g.leave(f, n)
+		}
+	}
+	for _, f := range n.fronts {
+		if f.files != nil {
+			f.files.reload(g, true)
+		}
+	}
+	before.leave()
+	g.retire(before)
 }
 
-// reload reads the files if they look otherwise than before, or always if
-// forced. A file that is half written is read again once it is whole, for it
-// looks otherwise then.
-func (r *reloader) reload(g *Gateway, forced bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	look := r.look()
-	if look == r.seen && !forced {
-		return
-	}
-	r.seen = look
-	changed, err := r.read()
-	r.err = err
-	switch {
-	case err != nil:
-		g.metrics.CertificatesReloaded(r.listener, err)
-		g.log.Error().Str("listener", r.listener).Err(err).Msg("reloading certificates failed; those read before stay in use")
-	case changed:
-		g.metrics.CertificatesReloaded(r.listener, nil)
-		g.log.Info().Str("listener", r.listener).Msg("certificates reloaded")
-	}
+// leave drains a front that serves no more, and closes its socket unless n has it.
+func (g *Gateway) leave(f *front, n *generation) {
+	g.leaving.Go(func() {
+		ctx, cancel := context.WithTimeout(g.jobs.ctx, n.cfg.Limits.Drain)
+		defer cancel()
+		end := f.end
+		if n.hasSocket(f.socket) {
+			end = f.shutdown
+		}
+		g.log.Info().Str("listener", f.name).Msg("draining: it was changed or removed")
+		if err := end(ctx); err != nil {
+			g.log.Warn().Err(err).Msg("draining a listener that was changed or removed")
+		}
+	})
 }
 
-// failure is why the last files were not taken, or nil.
-func (r *reloader) failure() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.err
+// configuration is what /readyz says of the configuration.
+type configuration struct {
+	Loaded time.Time `json:"loaded"`
+	// Error is why the last reload was refused; "" if it was not.
+	Error string `json:"error,omitempty"`
 }
 
-// watchFiles reloads on change and on SIGHUP until ctx ends.
-func (g *Gateway) watchFiles(ctx context.Context) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
-	for {
-		forced := false
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		case <-hangup:
-			forced = true
-		}
-		for _, r := range g.reloaders {
-			r.reload(g, forced)
-		}
+// state is how the last reload went.
+type state struct {
+	mu    sync.Mutex
+	err   error
+	files []string // of the configuration that was tried last
+}
+
+func (s *state) note(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *state) tried(cfg *config.Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files = FilesOf(cfg).Read
+}
+
+func (s *state) now(n *generation) configuration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := configuration{Loaded: n.loaded}
+	if s.err != nil {
+		c.Error = fmt.Sprint(s.err)
 	}
+	return c
+}
+
+// faulty are the files that the last reload read, if it was refused.
+func (s *state) faulty() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		return nil
+	}
+	return s.files
 }

@@ -22,19 +22,23 @@ func names(cfg *config.Config, loaded time.Time) telemetry.Names {
 	return n
 }
 
-// state is how things are, for the metrics.
-func (g *Gateway) state() telemetry.State {
+// shown is how things are, for the metrics.
+func (g *Gateway) shown() telemetry.State {
+	n := g.current.Load()
 	s := telemetry.State{Ready: g.Ready(), AuditHealthy: g.audit.Healthy()}
-	for name, source := range g.sources {
+	for name, source := range n.sources {
 		now := source.Status()
 		s.ServiceUsers = append(s.ServiceUsers, telemetry.ServiceUser{
 			Name: name, Ready: now.Ready, TokenExpiry: now.Expiry, CredentialExpiry: now.CredentialExpiry,
 		})
 	}
-	for i, secured := range g.secured { // one for each of reloaders
-		l := telemetry.Listener{Name: g.reloaders[i].listener, CertificateExpiry: secured.notAfter()}
-		if secured.verifier != nil {
-			l.CRLExpiry, _ = secured.verifier.NextUpdate()
+	for _, f := range n.fronts {
+		if f.secured == nil {
+			continue
+		}
+		l := telemetry.Listener{Name: f.name, CertificateExpiry: f.secured.notAfter()}
+		if f.secured.verifier != nil {
+			l.CRLExpiry, _ = f.secured.verifier.NextUpdate()
 		}
 		s.Listeners = append(s.Listeners, l)
 	}

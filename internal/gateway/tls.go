@@ -117,7 +117,7 @@ func (s *secured) config() *tls.Config {
 }
 
 // over puts TLS on an open socket, and tells of callers that it turns away.
-func (s *secured) over(g *Gateway, name string, socket net.Listener) net.Listener {
+func (s *secured) over(g *Gateway, name string, socket net.Listener) *listener.Secured {
 	return listener.TLS(socket, s.config(), func(c *tls.Conn, err error) {
 		id := authn.Identity{Peer: c.RemoteAddr().String()}
 		if why, who, ok := clientcert.Refused(c); ok {
@@ -142,7 +142,7 @@ const (
 // turnedAway records a connection that ended before, or in spite of, a request.
 func (g *Gateway) turnedAway(name string, id authn.Identity, why *authn.Error) {
 	g.log.Warn().Str("listener", name).Str("peer", id.Peer).Stringer("caller", id.Caller).Str("reason", string(why.Reason)).Msg("connection refused: " + why.Detail)
-	g.proxy.TurnedAway(name, id, string(why.Reason))
+	g.current.Load().proxy.TurnedAway(name, id, string(why.Reason))
 }
 
 // jobs are what has to run while the listener serves.

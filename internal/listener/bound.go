@@ -11,25 +11,33 @@ type Bounds struct{ Total, PerAddress int }
 
 // Bound returns a listener that closes connections beyond b at once, and tells
 // refused of each, which may be nil.
-func Bound(l net.Listener, b Bounds, refused func(net.Addr)) net.Listener {
+func Bound(l net.Listener, b Bounds, refused func(net.Addr)) *Bounded {
 	if refused == nil {
 		refused = func(net.Addr) {}
 	}
-	return &bounded{Listener: l, bounds: b, refused: refused, from: make(map[string]int)}
+	return &Bounded{Listener: l, bounds: b, refused: refused, from: make(map[string]int)}
 }
 
-type bounded struct {
+// Bounded is a listener with bounds; see [Bound].
+type Bounded struct {
 	net.Listener
-	bounds  Bounds
 	refused func(net.Addr)
 
-	mu   sync.Mutex
-	open int
-	from map[string]int
+	mu     sync.Mutex
+	bounds Bounds
+	open   int
+	from   map[string]int
+}
+
+// SetBounds replaces the bounds. Connections that are open stay, and count.
+func (b *Bounded) SetBounds(bounds Bounds) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bounds = bounds
 }
 
 // Accept implements [net.Listener].
-func (b *bounded) Accept() (net.Conn, error) {
+func (b *Bounded) Accept() (net.Conn, error) {
 	for {
 		c, err := b.Listener.Accept()
 		if err != nil {
@@ -51,7 +59,7 @@ func addressOf(c net.Conn) string {
 	return ""
 }
 
-func (b *bounded) enter(address string) bool {
+func (b *Bounded) enter(address string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.open >= b.bounds.Total || address != "" && b.from[address] >= b.bounds.PerAddress {
@@ -64,7 +72,7 @@ func (b *bounded) enter(address string) bool {
 	return true
 }
 
-func (b *bounded) leave(address string) {
+func (b *Bounded) leave(address string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.open--

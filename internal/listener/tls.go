@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,12 +23,12 @@ const (
 //
 // Accept gives a [*tls.Conn] where HTTP/2 was agreed on, for the http.Server to
 // see, and else one that [Observe] can watch; [TLSConn] finds the connection in both.
-func TLS(l net.Listener, config *tls.Config, refused func(*tls.Conn, error)) net.Listener {
+func TLS(l net.Listener, config *tls.Config, refused func(*tls.Conn, error)) *Secured {
 	if refused == nil {
 		refused = func(*tls.Conn, error) {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	t := &tlsListener{
+	t := &Secured{
 		Listener: l, config: config, refused: refused, ctx: ctx, cancel: cancel,
 		ready: make(chan net.Conn), slots: make(chan struct{}, maxHandshakes), ended: make(chan error, 1),
 	}
@@ -35,7 +36,8 @@ func TLS(l net.Listener, config *tls.Config, refused func(*tls.Conn, error)) net
 	return t
 }
 
-type tlsListener struct {
+// Secured is a listener with TLS; see [TLS].
+type Secured struct {
 	net.Listener
 	config  *tls.Config
 	refused func(*tls.Conn, error)
@@ -45,10 +47,11 @@ type tlsListener struct {
 	slots   chan struct{}
 	ended   chan error // why accepting ended
 	running sync.WaitGroup
+	shaking atomic.Int64 // handshakes under way, and what passed and is not accepted yet
 }
 
 // accept takes connections and shakes hands with each in a goroutine of its own.
-func (t *tlsListener) accept() {
+func (t *Secured) accept() {
 	for {
 		c, err := t.Listener.Accept()
 		if err != nil {
@@ -65,14 +68,15 @@ func (t *tlsListener) accept() {
 		}
 		select {
 		case t.slots <- struct{}{}:
-			t.running.Go(func() { t.shake(c) })
+			t.shaking.Add(1)
+			t.running.Go(func() { defer t.shaking.Add(-1); t.shake(c) })
 		case <-t.ctx.Done():
 			_ = c.Close()
 		}
 	}
 }
 
-func (t *tlsListener) shake(c net.Conn) {
+func (t *Secured) shake(c net.Conn) {
 	conn := tls.Server(c, t.config)
 	ctx, cancel := context.WithTimeout(t.ctx, handshakeTimeout)
 	err := conn.HandshakeContext(ctx)
@@ -97,7 +101,7 @@ func (t *tlsListener) shake(c net.Conn) {
 }
 
 // Accept implements [net.Listener].
-func (t *tlsListener) Accept() (net.Conn, error) {
+func (t *Secured) Accept() (net.Conn, error) {
 	select {
 	case c := <-t.ready:
 		return c, nil
@@ -107,8 +111,22 @@ func (t *tlsListener) Accept() (net.Conn, error) {
 	}
 }
 
+// Settle waits until no handshake is under way, or ctx ends. Nothing new may
+// come in meanwhile.
+func (t *Secured) Settle(ctx context.Context) {
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for t.shaking.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
 // Close implements [net.Listener].
-func (t *tlsListener) Close() error {
+func (t *Secured) Close() error {
 	t.cancel()
 	err := t.Listener.Close()
 	t.running.Wait()

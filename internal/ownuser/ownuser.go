@@ -95,6 +95,20 @@ func New(ask Asker, log zerolog.Logger, sources, replaceable []Source) *Users {
 	return u
 }
 
+// Inherit takes over what before has learned of the sources that both track. It
+// must be called before [Users.Run].
+func (u *Users) Inherit(before *Users) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all, known := slices.Clone(u.now.Load().learned), before.now.Load().learned
+	for i, t := range u.tracked {
+		if at := slices.IndexFunc(before.tracked, func(o tracked) bool { return o.Source == t.Source }); at >= 0 {
+			all[i] = known[at]
+		}
+	}
+	u.now.Store(u.sum(all))
+}
+
 // Known is what is known now. It takes no lock and allocates nothing.
 func (u *Users) Known() Known {
 	now := u.now.Load()

@@ -1,0 +1,241 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zproxy/zproxy/internal/audit"
+	"github.com/zproxy/zproxy/internal/config"
+	"github.com/zproxy/zproxy/internal/ownuser"
+	"github.com/zproxy/zproxy/policy"
+	"github.com/zproxy/zproxy/policy/operation"
+	"github.com/zproxy/zproxy/proxy"
+	"github.com/zproxy/zproxy/proxy/limit"
+)
+
+// generation is everything that one reading of the configuration made, and that
+// requests are served with. Each request takes the generation that is current
+// when it begins, and keeps it: no request sees two.
+type generation struct {
+	cfg       *config.Config
+	loaded    time.Time
+	catalogue *operation.Catalogue
+	policy    *policy.Policy
+	trust     *trusted
+	sources   map[string]*source
+	own       *ownuser.Users
+	upstream  *upstream
+	proxy     *proxy.Proxy
+	handlers  map[string]http.Handler // by listener
+	fronts    []*front                // in the order of the configuration
+	admin     *front                  // nil: off
+
+	users atomic.Int64  // requests, and one for the gateway while it is current
+	left  chan struct{} // closed when the last one has left
+	stop  func()        // ends what runs for this generation alone
+	undo  []func()      // what was changed of before's, if this one is not to serve
+	next  *audit.Successor
+}
+
+// build makes a generation of cfg, and opens what before has not got. Nothing
+// of it runs or serves yet; on an error nothing of it is left.
+func (g *Gateway) build(cfg *config.Config, before *generation) (*generation, error) {
+	n := &generation{cfg: cfg, loaded: g.options.now(), handlers: make(map[string]http.Handler), left: make(chan struct{})}
+	n.users.Store(1)
+	if err := g.assemble(n, before); err != nil {
+		n.abandon(before)
+		return nil, err
+	}
+	return n, nil
+}
+
+func (g *Gateway) assemble(n, before *generation) error {
+	var err error
+	if n.catalogue, n.policy, err = Rules(n.cfg, g.options.now()); err != nil {
+		return err
+	}
+	for _, w := range n.policy.Warnings() {
+		g.log.Warn().Str("rule", w.Rule).Msg(w.Message)
+	}
+	if n.trust, err = newTrusted(n.cfg.Upstream); err != nil {
+		return err
+	}
+	if n.upstream, err = g.upstream(n.cfg, n.trust, before); err != nil {
+		return err
+	}
+	if n.sources, err = g.sources(n.cfg, n.trust, before); err != nil {
+		return err
+	}
+	n.own = ownUsers(n.cfg, n.sources, n.trust.tls, g.log)
+	if before != nil {
+		n.own.Inherit(before.own)
+	}
+	if err = g.openAudit(n); err != nil {
+		return err
+	}
+	if err = g.makeProxy(n, before); err != nil {
+		return err
+	}
+	return g.fronts(n, before)
+}
+
+// openAudit opens the log, or the file with which it is to go on.
+func (g *Gateway) openAudit(n *generation) error {
+	var err error
+	if g.audit == nil {
+		g.audit, err = audit.Open(audit.Options{File: n.cfg.Audit.File, Clock: g.options.Clock})
+	} else {
+		n.next, err = g.audit.Prepare(n.cfg.Audit.File)
+	}
+	if err != nil {
+		return fmt.Errorf("opening audit log (audit.file): %w", err)
+	}
+	return nil
+}
+
+func (g *Gateway) makeProxy(n, before *generation) error {
+	users := make(map[string]proxy.ServiceUser, len(n.sources))
+	for name, s := range n.sources {
+		users[name] = s
+	}
+	ruleLimits := make(map[string]limit.Limit)
+	for _, r := range n.cfg.Rules {
+		if r.Limit != nil {
+			ruleLimits[r.Name] = limit.Limit(*r.Limit)
+		}
+	}
+	c := proxy.Config{
+		Catalogue: n.catalogue, Policy: n.policy, ServiceUsers: users, OwnUsers: n.own.Known, Upstream: n.upstream.Upstream, Audit: g.metrics.Count(g.audit),
+		ForwardHeaders: proxy.NewHeaderPatterns(n.cfg.Upstream.ForwardHeaders),
+		HeaderBytes:    n.cfg.Limits.HeaderBytes, BodyBytes: n.cfg.Limits.BodyBytes, InspectBytes: n.cfg.Limits.InspectBody, InspectTotal: n.cfg.Limits.InspectAll,
+		UpstreamLimit: (*limit.Limit)(n.cfg.Upstream.Limit), RuleLimits: ruleLimits, Hints: n.cfg.Hints,
+		Log: g.log, Observe: g.metrics.Observe, Trace: g.options.Trace, Clock: g.options.Clock, NewID: g.options.NewID,
+	}
+	if before != nil {
+		c.Before = before.proxy
+	}
+	var err error
+	n.proxy, err = proxy.New(c)
+	return err
+}
+
+// start begins to fetch tokens, to learn whose they are, and to obtain what
+// proves the listeners that before has not got.
+func (n *generation) start(j *jobs, before *generation) {
+	n.upstream.enter()
+	for _, s := range n.sources {
+		s.enter(j)
+	}
+	for _, f := range n.fronts {
+		if before == nil || !before.has(f) {
+			f.obtain(j)
+		}
+	}
+	n.stop = j.start(n.own.Run)
+}
+
+// firstTokens gives the first fetch of every service user, and of every
+// listener's certificate, a moment, so that those who call at once are served; a
+// failed or slow one holds nothing up.
+func (n *generation) firstTokens(ctx context.Context, moment time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, moment)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, s := range n.sources {
+		all.Go(func() { _, _ = s.Next(ctx, nil) }) // the source tells of its failures itself
+	}
+	for _, f := range n.fronts {
+		if f.secured != nil {
+			all.Go(func() { f.secured.first(ctx) })
+		}
+	}
+	all.Wait()
+}
+
+// ready gives the first tokens a moment, and the question whose they are: until
+// that is known, requests that change users would be refused.
+func (n *generation) ready(ctx context.Context, moment time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, moment)
+	defer cancel()
+	n.firstTokens(ctx, moment)
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for !n.own.Known().Whole {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// enter counts a request, unless the generation has been left for good.
+func (n *generation) enter() bool {
+	for {
+		now := n.users.Load()
+		if now == 0 {
+			return false
+		}
+		if n.users.CompareAndSwap(now, now+1) {
+			return true
+		}
+	}
+}
+
+// leave ends a request of the generation, or its time as the current one.
+func (n *generation) leave() {
+	if n.users.Add(-1) == 0 {
+		close(n.left)
+	}
+}
+
+// end stops what runs for the generation alone, once nobody uses it any more.
+func (n *generation) end() {
+	if n.stop == nil {
+		return
+	}
+	n.stop()
+	for _, s := range n.sources {
+		s.leave()
+	}
+	n.upstream.leave()
+}
+
+// abandon undoes a generation that never served, but for what before has too.
+func (n *generation) abandon(before *generation) {
+	n.end()
+	for _, undo := range slices.Backward(n.undo) {
+		undo()
+	}
+	if n.next != nil {
+		_ = n.next.Discard() // nothing was written to it
+	}
+	for _, f := range n.all() {
+		if before == nil || !before.has(f) {
+			_ = f.abandon(before)
+		}
+	}
+}
+
+// all are the fronts, that of the admin listener last.
+func (n *generation) all() []*front {
+	if n.admin == nil {
+		return n.fronts
+	}
+	return append(append([]*front(nil), n.fronts...), n.admin)
+}
+
+// has tells whether f serves for the generation.
+func (n *generation) has(f *front) bool {
+	return slices.Contains(n.all(), f)
+}
+
+// hasSocket tells whether s is open for the generation.
+func (n *generation) hasSocket(s *socket) bool {
+	return slices.ContainsFunc(n.all(), func(f *front) bool { return f.socket == s })
+}
