@@ -16,13 +16,15 @@ import (
 const sweepEvery = time.Second
 
 // Connections ends the connections of an http.Server whose certificates stop
-// being good, and tells of the handshakes that were refused, which no handler
-// sees. Its ConnState must be given to the server, and Run must run.
+// being good, and those of a caller that has too many; and tells of the
+// handshakes that were refused, which no handler sees. Its ConnState must be given to the server, and Run must run.
 type Connections struct {
 	v      *Verifier
 	report func(authn.Identity, *authn.Error)
 	mu     sync.Mutex
 	open   map[*tls.Conn]*connection
+	most   int // of one caller; 0 is any number
+	of     map[authn.Caller]int
 }
 
 // connection is what is known of an open connection.
@@ -42,7 +44,16 @@ func (v *Verifier) NewConnections(report func(authn.Identity, *authn.Error)) *Co
 	if report == nil {
 		report = func(authn.Identity, *authn.Error) {}
 	}
-	return &Connections{v: v, report: report, open: make(map[*tls.Conn]*connection)}
+	return &Connections{v: v, report: report, open: make(map[*tls.Conn]*connection), of: make(map[authn.Caller]int)}
+}
+
+// SetMost bounds how many connections one caller may have at once, whatever
+// their addresses; 0 is any number, which is how it begins. Those that are open
+// stay, and count.
+func (cs *Connections) SetMost(most int) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.most = most
 }
 
 // ConnState is for [http.Server.ConnState].
@@ -52,7 +63,11 @@ func (cs *Connections) ConnState(c net.Conn, state http.ConnState) {
 		return
 	}
 	switch state {
-	case http.StateActive, http.StateIdle: // the handshake has passed
+	case http.StateNew: // the handshake has passed, where the listener makes it
+		if conn.ConnectionState().HandshakeComplete {
+			cs.add(conn)
+		}
+	case http.StateActive, http.StateIdle: // it has passed in any case
 		cs.add(conn)
 	case http.StateClosed, http.StateHijacked:
 		if cs.remove(conn) || state == http.StateHijacked {
@@ -65,23 +80,45 @@ func (cs *Connections) ConnState(c net.Conn, state http.ConnState) {
 }
 
 func (cs *Connections) add(conn *tls.Conn) {
+	if id, refused := cs.enter(conn); refused != nil {
+		cs.report(id, refused)
+		_ = conn.NetConn().Close() // below TLS, as in a sweep
+	}
+}
+
+// enter counts conn, and says why it is one too many.
+func (cs *Connections) enter(conn *tls.Conn) (authn.Identity, *authn.Error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.open[conn] != nil {
-		return
+		return authn.Identity{}, nil
 	}
 	state := conn.ConnectionState()
 	id, _ := cs.v.Caller(state) // a sweep ends it if it is no good any more
 	id.Peer = conn.RemoteAddr().String()
-	cs.open[conn] = &connection{id: id, certs: state.PeerCertificates}
+	c := &connection{id: id, certs: state.PeerCertificates}
+	cs.open[conn] = c
+	cs.of[id.Caller]++
+	if cs.most == 0 || cs.of[id.Caller] <= cs.most || id.Caller.IsZero() {
+		return id, nil
+	}
+	c.ended = true
+	refused, _ := Refusal(refuse(ReasonConnections, "%s has %d connections already, which are the most that one caller may have; close some, or raise limits.connections_per_caller", id.Caller, cs.most))
+	return id, refused
 }
 
 func (cs *Connections) remove(conn *tls.Conn) (known bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	_, known = cs.open[conn]
+	c := cs.open[conn]
+	if c == nil {
+		return false
+	}
 	delete(cs.open, conn)
-	return known
+	if cs.of[c.id.Caller]--; cs.of[c.id.Caller] == 0 {
+		delete(cs.of, c.id.Caller)
+	}
+	return true
 }
 
 // Run ends connections until ctx is done, within a second after their

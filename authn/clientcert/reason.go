@@ -26,6 +26,7 @@ const (
 	ReasonRevocationUnknown authn.Reason = "certificate_revocation_unknown" // a CA of the chain has no CRL that holds now
 	ReasonIdentity          authn.Reason = "certificate_identity"           // it names no caller, or several
 	ReasonNotProven         authn.Reason = "certificate_not_proven"         // the caller did not prove to hold its private key
+	ReasonConnections       authn.Reason = "too_many_connections"           // the caller has as many connections as one may have
 )
 
 func refuse(reason authn.Reason, format string, args ...any) error {

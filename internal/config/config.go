@@ -183,6 +183,7 @@ type Limits struct {
 	InspectBody int64         // body that is read before it is forwarded because it may name a user, default 4 MiB; beyond it 413
 	InspectAll  int64         // what such bodies may hold together (key inspect_total_bytes), default 32 MiB; beyond it 503
 	Connections int           // open connections of each listener, default 10,000; beyond it closed at once
-	PerAddress  int           // of them from one address (key connections_per_address), default 1,000
+	PerAddress  int           // of them from one address, or one user of a unix socket (key connections_per_address), default 1,000
+	PerCaller   int           // of them of one caller with a certificate, whatever the address (key connections_per_caller), default 1,000
 	Drain       time.Duration // at the end: how long requests in flight may take, default 30s
 }

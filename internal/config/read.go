@@ -20,6 +20,7 @@ const (
 	DefaultInspectAll  = 32 << 20
 	DefaultConnections = 10_000
 	DefaultPerAddress  = 1_000
+	DefaultPerCaller   = 1_000
 	DefaultDrain       = 30 * time.Second
 )
 
@@ -74,7 +75,7 @@ func parse(name string, data []byte, required ...string) (*Config, error) {
 	d := newDecoder(name, data)
 	c := &Config{Confine: true, Limits: Limits{
 		HeaderBytes: DefaultHeaderBytes, BodyBytes: DefaultBodyBytes, InspectBody: DefaultInspectBody, InspectAll: DefaultInspectAll,
-		Connections: DefaultConnections, PerAddress: DefaultPerAddress, Drain: DefaultDrain,
+		Connections: DefaultConnections, PerAddress: DefaultPerAddress, PerCaller: DefaultPerCaller, Drain: DefaultDrain,
 	}}
 	usersRead := true
 	if root := d.parse(data); root != nil {
@@ -160,6 +161,7 @@ func (d *decoder) limits(n ast.Node, l *Limits) {
 		"inspect_total_bytes":     func(n ast.Node) { l.InspectAll = d.size(n, 1<<20, 1<<40) },
 		"connections":             func(n ast.Node) { l.Connections = int(d.whole(n, 1, 1_000_000)) },
 		"connections_per_address": func(n ast.Node) { l.PerAddress = int(d.whole(n, 1, 1_000_000)) },
+		"connections_per_caller":  func(n ast.Node) { l.PerCaller = int(d.whole(n, 1, 1_000_000)) },
 		"drain":                   func(n ast.Node) { l.Drain = d.duration(n) },
 	})
 }

@@ -38,6 +38,7 @@ func (g *Gateway) secure(l config.Listener) (*secured, error) {
 	}
 	if err == nil && s.verifier != nil {
 		s.open = s.verifier.NewConnections(func(id authn.Identity, why *authn.Error) { g.turnedAway(l.Name, id, why) })
+		s.open.SetMost(g.cfg.Limits.PerCaller)
 	}
 	return s, err
 }

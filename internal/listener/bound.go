@@ -6,7 +6,7 @@ import (
 )
 
 // Bounds are how many connections may be open at once: in all, and from one
-// address. Peers of a unix socket have no address and count in all only.
+// address, or from one user of the machine where there is a unix socket.
 type Bounds struct{ Total, PerAddress int }
 
 // Bound returns a listener that closes connections beyond b at once, and tells
@@ -55,6 +55,9 @@ func (b *Bounded) Accept() (net.Conn, error) {
 func addressOf(c net.Conn) string {
 	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		return a.IP.String()
+	}
+	if uid := uidOf(c); uid != "" { // each user of the machine is a caller of its own
+		return "uid=" + uid
 	}
 	return ""
 }

@@ -38,7 +38,8 @@ func TestConnectionsBeyondTheBoundsAreClosedAtOnce(t *testing.T) {
 	}{
 		"in all":           {"tcp", listener.Bounds{Total: 2, PerAddress: 10}},
 		"from one address": {"tcp", listener.Bounds{Total: 10, PerAddress: 2}},
-		"on a unix socket": {"unix", listener.Bounds{Total: 2, PerAddress: 1}},
+		"on a unix socket": {"unix", listener.Bounds{Total: 2, PerAddress: 10}},
+		"from one user":    {"unix", listener.Bounds{Total: 10, PerAddress: 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			address := "127.0.0.1:0"

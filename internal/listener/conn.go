@@ -95,17 +95,33 @@ func accepted(c net.Conn) net.Conn {
 
 // peer is the other end in the form that audit records use.
 func (c *conn) peer() string {
-	s, ok := accepted(c.Conn).(syscall.Conn)
+	if cred := credentials(c.Conn); cred != nil {
+		return "uid=" + strconv.Itoa(int(cred.Uid)) + " gid=" + strconv.Itoa(int(cred.Gid)) + " pid=" + strconv.Itoa(int(cred.Pid))
+	}
+	return c.RemoteAddr().String()
+}
+
+// uidOf is the user at the other end of a unix socket, "" elsewhere.
+func uidOf(c net.Conn) string {
+	if cred := credentials(c); cred != nil {
+		return strconv.Itoa(int(cred.Uid))
+	}
+	return ""
+}
+
+// credentials are those of a unix socket's peer, nil elsewhere.
+func credentials(c net.Conn) *unix.Ucred {
+	s, ok := accepted(c).(syscall.Conn)
 	if _, local := c.RemoteAddr().(*net.UnixAddr); !local || !ok {
-		return c.RemoteAddr().String()
+		return nil
 	}
 	raw, err := s.SyscallConn()
 	if err != nil {
-		return c.RemoteAddr().String()
+		return nil
 	}
 	var cred *unix.Ucred
 	if raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }) != nil || err != nil {
-		return c.RemoteAddr().String()
+		return nil
 	}
-	return "uid=" + strconv.Itoa(int(cred.Uid)) + " gid=" + strconv.Itoa(int(cred.Gid)) + " pid=" + strconv.Itoa(int(cred.Pid))
+	return cred
 }
