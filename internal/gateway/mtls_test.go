@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/zproxy/zproxy/internal/audit"
 	"github.com/zproxy/zproxy/internal/config"
 	"github.com/zproxy/zproxy/internal/gateway"
@@ -33,6 +35,7 @@ type authority struct {
 	cert   *x509.Certificate
 	key    *ecdsa.PrivateKey
 	serial int64
+	above  [][]byte // that its certificates come with, itself among them; none for a root
 }
 
 func newAuthority(t *testing.T) *authority {
@@ -46,7 +49,7 @@ func newAuthority(t *testing.T) *authority {
 	check(t, err)
 	cert, err := x509.ParseCertificate(der)
 	check(t, err)
-	return &authority{t, cert, key, 1}
+	return &authority{t: t, cert: cert, key: key, serial: 1}
 }
 
 func (a *authority) pem() string {
@@ -107,6 +110,7 @@ func pair(t *testing.T, c tls.Certificate) (cert, key string) {
 type mesh struct {
 	*authority
 	dir, address, admin string
+	log                 *journal
 	stop                func()
 }
 
@@ -129,7 +133,7 @@ func startMesh(t *testing.T) *mesh {
 	s, err := sandbox.Start(sandbox.Options{})
 	check(t, err)
 	t.Cleanup(func() { check(t, s.Close()) })
-	m := &mesh{authority: newAuthority(t), dir: t.TempDir()}
+	m := &mesh{authority: newAuthority(t), dir: t.TempDir(), log: new(journal)}
 	write(t, filepath.Join(m.dir, "pat"), s.AddPAT(s.AddMachineUser("pat", "IAM_OWNER")))
 	cert, key := pair(t, m.issue(forServer))
 	for name, text := range map[string]string{"server.crt": cert, "server.key": key, "ca.crt": m.pem(), "ca.crl": m.revoke(1)} {
@@ -137,7 +141,7 @@ func startMesh(t *testing.T) *mesh {
 	}
 	cfg, err := config.Parse("mesh.yaml", []byte(strings.NewReplacer("$ISSUER", s.Issuer().String(), "$DIR", m.dir).Replace(meshFile)))
 	check(t, err)
-	g, err := gateway.New(cfg, gateway.Options{})
+	g, err := gateway.New(cfg, gateway.Options{Log: zerolog.New(m.log)})
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -42,7 +42,6 @@ type federation struct {
 	*mesh
 	agent   *agent.Agent
 	partner *authority
-	log     *journal
 }
 
 // journal is a log that may be written and read at once.
@@ -69,7 +68,7 @@ func startSPIFFE(t *testing.T, there bool, clients string) *federation {
 	s, err := sandbox.Start(sandbox.Options{})
 	check(t, err)
 	t.Cleanup(func() { check(t, s.Close()) })
-	f := &federation{mesh: &mesh{authority: newAuthority(t), dir: t.TempDir()}, partner: newAuthority(t), log: new(journal)}
+	f := &federation{mesh: &mesh{authority: newAuthority(t), dir: t.TempDir(), log: new(journal)}, partner: newAuthority(t)}
 	f.agent = agent.New(filepath.Join(f.dir, "agent.sock"))
 	t.Cleanup(f.agent.Stop)
 	if there {
@@ -95,15 +94,15 @@ func startSPIFFE(t *testing.T, there bool, clients string) *federation {
 	return f
 }
 
-func (f *federation) until(what string, true func() bool) {
-	f.t.Helper()
+func (m *mesh) until(what string, true func() bool) {
+	m.t.Helper()
 	for range 2000 {
 		if true() {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	f.t.Fatalf("%s: not within 10 s\n%s", what, f.log)
+	m.t.Fatalf("%s: not within 10 s\n%s", what, m.log)
 }
 
 // rotate gives zproxy another SVID, and bundles of its own and the partner's trust domain.
