@@ -78,6 +78,7 @@ func (g *Gateway) front(l config.Listener, n, before *generation) (*front, error
 			return nil, fmt.Errorf("preparing listener %s: %w", l.Name, err)
 		}
 		f.files = newReloader(l, f.secured.reload)
+		f.secured.bound(n.cfg)
 	}
 	var err error
 	if f.socket, err = g.socketOf(l, n, before); err != nil {

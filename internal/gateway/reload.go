@@ -83,6 +83,7 @@ func (g *Gateway) replace(before, n *generation) {
 		}
 		f.socket.listener.Store(&f.name)
 		f.socket.bounds.SetBounds(boundsOf(n.cfg))
+		f.secured.bound(n.cfg)
 	}
 	for _, f := range before.all() {
 		if !n.has(f) {

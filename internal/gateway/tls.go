@@ -38,9 +38,15 @@ func (g *Gateway) secure(l config.Listener) (*secured, error) {
 	}
 	if err == nil && s.verifier != nil {
 		s.open = s.verifier.NewConnections(func(id authn.Identity, why *authn.Error) { g.turnedAway(l.Name, id, why) })
-		s.open.SetMost(g.cfg.Limits.PerCaller)
 	}
 	return s, err
+}
+
+// bound lets each caller have as many connections as cfg says.
+func (s *secured) bound(cfg *config.Config) {
+	if s != nil && s.open != nil {
+		s.open.SetMost(cfg.Limits.PerCaller)
+	}
 }
 
 // checkTLS reads the files that listeners name, as serving would, and asks
