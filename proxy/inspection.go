@@ -23,12 +23,8 @@ func (x *exchange) inspect() *refusal {
 	op, protocol := x.resolved.Operation, x.resolved.Protocol
 	guarded := (op.NamesUser || op.Changes) && len(x.own.IDs) > 0
 	switch {
-	case !guarded && x.isRead:
-		return nil
 	case !guarded:
-		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes, x.toHTTP2())
-		x.out = x.body
-		return nil
+		return x.stream()
 	case op.Unlisted && protocol != operation.Connect:
 		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes, x.toHTTP2())
 		x.out = &guardedBody{inBody: x.body, ids: x.own.IDs, encoding: x.messageEncoding(), limit: x.inspectBytes, memory: x}
@@ -38,11 +34,7 @@ func (x *exchange) inspect() *refusal {
 		if r := x.readWhole(); r != nil {
 			return r
 		}
-		// The body may have taken its time, and rules may have ended.
-		if r := x.decide(); r != nil {
-			return r
-		}
-		if r := x.organization(); r != nil {
+		if r := x.decideAgain(); r != nil {
 			return r
 		}
 	}
@@ -54,6 +46,15 @@ func (x *exchange) inspect() *refusal {
 		return x.bodyRefused(err)
 	}
 	return nil
+}
+
+// decideAgain asks the policy once more after a body that may have taken its
+// time: rules may have ended.
+func (x *exchange) decideAgain() *refusal {
+	if r := x.decide(); r != nil {
+		return r
+	}
+	return x.organization()
 }
 
 // bodyForm is the framing and compression that the request announces.

@@ -33,8 +33,13 @@ func (x *exchange) signIn() *refusal {
 	if len(x.own.LoginNames) == 0 || !signsIn(x.resolved.Operation.Name) {
 		return nil
 	}
-	if r := x.readWhole(); r != nil {
-		return r
+	if !x.isRead {
+		if r := x.readWhole(); r != nil {
+			return r
+		}
+		if r := x.decideAgain(); r != nil {
+			return r
+		}
 	}
 	if x.message == nil {
 		var err error

@@ -1,0 +1,46 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+)
+
+// firstBytes is how much of a body is read before an HTTP/2 upstream hears of
+// the request.
+const firstBytes = 64 << 10
+
+// stream lets a body through that nobody has to look into.
+func (x *exchange) stream() *refusal {
+	if x.isRead {
+		return nil
+	}
+	small := x.in.ContentLength >= 0 && x.in.ContentLength <= firstBytes
+	if x.toHTTP2() && !small && !x.resolved.Operation.Unlisted {
+		if r := x.readFirst(); r != nil || x.isRead {
+			return r
+		}
+	}
+	x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes, x.toHTTP2())
+	x.out = x.body
+	return nil
+}
+
+// readFirst reads a body to its end, if it is a small one. Go's HTTP/2 transport
+// holds half a MiB for each body that is large or of unknown length, from the
+// header on: callers who announce bodies and send none would have zproxy hold
+// that. ZITADEL's RPCs are unary, so that nobody misses what comes a little later.
+func (x *exchange) readFirst() *refusal {
+	body, err := x.readWholeBody(firstBytes)
+	switch {
+	case err == nil:
+		x.took(body)
+		return x.decideAgain()
+	case errors.Is(err, errTooLarge), errors.Is(err, errBusy):
+		x.putBack(body)
+		if deadline, ok := x.w.ResponseWriter.(interface{ SetReadDeadline(time.Time) error }); ok {
+			_ = deadline.SetReadDeadline(time.Time{})
+		}
+		return nil
+	}
+	return x.bodyRefused(err)
+}
