@@ -78,6 +78,11 @@ func (g Grant) Within(wider Grant) bool {
 		!slices.ContainsFunc(g.Organizations, func(id string) bool { return !slices.Contains(wider.Organizations, id) })
 }
 
+// Same tells whether g and h are the same, whatever their rules are called.
+func (g Grant) Same(h Grant) bool {
+	return g.As == h.As && g.When == h.When && g.Until.Equal(h.Until) && slices.Equal(g.Organizations, h.Organizations)
+}
+
 // Service is what rules have one service user do.
 type Service struct {
 	Operation *operation.Operation

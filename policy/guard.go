@@ -48,6 +48,9 @@ func (g *guard) holds(caller authn.Caller, op *operation.Operation, facts Facts)
 		case !slices.Contains(g.pins, org):
 			return "", refused{ReasonOrganization, fmt.Sprintf("x-zitadel-orgid names organization %q, which the rule does not allow", org)}
 		}
+		if field := fetched(facts.Message); field != "" {
+			return "", refused{ReasonOrganization, field + " has ZITADEL fetch what may be of any organization; send it in the request"}
+		}
 		request := organization.Request{Message: facts.Message, Variables: facts.Variables}
 		if err := organization.Within(request, g.limited[op.Index], g.pins); err != nil {
 			return "", refused{ReasonOrganization, err.Error()}
@@ -62,6 +65,19 @@ func (g *guard) holds(caller authn.Caller, op *operation.Operation, facts Facts)
 		}
 	}
 	return org, refused{}
+}
+
+// fetched is the field by which ZITADEL would fetch what to do from elsewhere; "" for none.
+func fetched(m protoreflect.Message) string {
+	if m == nil {
+		return ""
+	}
+	for _, f := range message.Elsewhere(m.Descriptor()) {
+		if m.Has(f) {
+			return string(f.Name())
+		}
+	}
+	return ""
 }
 
 // looking is what compiling guards needs, made for the first rule that has one.

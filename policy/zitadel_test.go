@@ -39,3 +39,25 @@ func TestNoWildcardCoversAHazardousOperationOfZITADEL(t *testing.T) {
 		}
 	}
 }
+
+// What ZITADEL fetches from a file or a bucket may be of any organization.
+func TestImportsFromElsewhereAreNotWithin(t *testing.T) {
+	c, err := operation.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const imports = "zitadel.admin.v1.AdminService/ImportData"
+	op, _ := c.Lookup(imports)
+	p, err := policy.Compile(c, []policy.Rule{rule("acme", []string{crm}, []string{imports}, within(acme), func(r *policy.Rule) { r.Hazards = op.Hazards.Names() })})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body, want := range map[string]string{
+		`{"dataOrgs":{"orgs":[{"orgId":"` + acme + `"}]}}`: "", `{"dataOrgsLocal":{"path":"/x"}}`: "data_orgs_local has ZITADEL fetch", `{"dataOrgsv1Gcs":{}}`: "data_orgsv1_gcs has",
+	} {
+		d := p.Decide(caller(crm), op, facts(t, imports, body))
+		if (d.Effect == policy.Allow) != (want == "") || !strings.Contains(d.Detail, want) || want != "" && d.Reason != policy.ReasonOrganization {
+			t.Errorf("%s: %+v", body, d)
+		}
+	}
+}

@@ -58,6 +58,7 @@ func (x *exchange) prepare(says authn.Authenticator) *refusal {
 		(*exchange).ownUsers,
 		(*exchange).inspect,
 		(*exchange).signIn,
+		(*exchange).fetches,
 		(*exchange).evidence,
 		(*exchange).limit,
 		(*exchange).token,
@@ -154,6 +155,9 @@ func deniedMessage(d policy.Decision, caller authn.Caller, op *operation.Operati
 	case policy.ReasonExcept:
 		return "rule " + d.Rule + " excepts this and no other rule allows " + what
 	case policy.ReasonOwnUser:
+		if d.Detail != "" {
+			return d.Detail
+		}
 		return "the request mentions one of zproxy's own service users; operations aimed at those are always refused"
 	case policy.ReasonOrganization, policy.ReasonCondition, policy.ReasonEnded:
 		return "rule " + d.Rule + " does not allow this request of " + what + ": " + d.Detail

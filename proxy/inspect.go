@@ -8,6 +8,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/zproxy/zproxy/policy/operation"
 )
@@ -57,14 +59,25 @@ func unescape(text []byte) []byte {
 			out = append(out, text[i])
 			continue
 		}
-		var r rune
-		for _, c := range text[i+1 : i+5] {
-			r = r<<4 | rune(unhex(c))
+		r := unhex4(text[i+1:])
+		i += 4
+		if utf16.IsSurrogate(r) && i+6 < len(text) && text[i+1] == '\\' && text[i+2] == 'u' {
+			if pair := utf16.DecodeRune(r, unhex4(text[i+3:])); pair != unicode.ReplacementChar {
+				r = pair
+				i += 6
+			}
 		}
 		out = append(out, string(r)...)
-		i += 4
 	}
 	return out
+}
+
+// unhex4 is the number that the first four bytes of text write.
+func unhex4(text []byte) (r rune) {
+	for _, c := range text[:4] {
+		r = r<<4 | rune(unhex(c))
+	}
+	return r
 }
 
 func unhex(c byte) byte {

@@ -35,6 +35,18 @@ func FuzzNoJSONHidesAMention(f *testing.F) {
 	})
 }
 
+// Ids that somebody chose may have any character.
+func TestPairsOfEscapesAreOneCharacter(t *testing.T) {
+	for text, want := range map[string]string{
+		`\ud83d\ude00`: "😀", `a\ud83d\ude00b`: "a😀b", `\uD83D\uDE00\u0041`: "😀A",
+		`\ud83d`: "\ufffd", `\ud83dx`: "\ufffdx", `\ud83d\u0041`: "\ufffdA", `\ud83d\ud83d\ude00`: "\ufffd😀", `\ud83d\n`: "\ufffdn",
+	} {
+		if got := string(unescape([]byte(text))); got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}
+
 // holds tells whether a decoded value has a string or key with id in it.
 func holds(v any, id string) bool {
 	switch v := v.(type) {

@@ -30,13 +30,8 @@ func (x *exchange) inspect() *refusal {
 		x.out = &guardedBody{inBody: x.body, ids: x.own.IDs, encoding: x.messageEncoding(), limit: x.inspectBytes, memory: x}
 		return nil
 	}
-	if !x.isRead {
-		if r := x.readWhole(); r != nil {
-			return r
-		}
-		if r := x.decideAgain(); r != nil {
-			return r
-		}
+	if r := x.readLate(); r != nil {
+		return r
 	}
 	mentioned, err := bodyMentions(x.whole, x.bodyForm(), x.own.IDs, x.inspectBytes)
 	if err == nil && mentioned {
@@ -46,6 +41,17 @@ func (x *exchange) inspect() *refusal {
 		return x.bodyRefused(err)
 	}
 	return nil
+}
+
+// readLate reads the body, unless it is read, after the first decision.
+func (x *exchange) readLate() *refusal {
+	if x.isRead {
+		return nil
+	}
+	if r := x.readWhole(); r != nil {
+		return r
+	}
+	return x.decideAgain()
 }
 
 // decideAgain asks the policy once more after a body that may have taken its

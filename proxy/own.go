@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/zproxy/zproxy/policy"
+	"github.com/zproxy/zproxy/policy/message"
 	"github.com/zproxy/zproxy/policy/operation"
 )
 
@@ -33,13 +34,8 @@ func (x *exchange) signIn() *refusal {
 	if len(x.own.LoginNames) == 0 || !signsIn(x.resolved.Operation.Name) {
 		return nil
 	}
-	if !x.isRead {
-		if r := x.readWhole(); r != nil {
-			return r
-		}
-		if r := x.decideAgain(); r != nil {
-			return r
-		}
+	if r := x.readLate(); r != nil {
+		return r
 	}
 	if x.message == nil {
 		var err error
@@ -52,6 +48,47 @@ func (x *exchange) signIn() *refusal {
 		return nil
 	}
 	return x.bodyRefused(errOwnUser)
+}
+
+// importData can name users where nobody sees them.
+const importData = operation.Name("zitadel.admin.v1.AdminService/ImportData")
+
+// fetches refuses imports that ZITADEL fetches from a file or a bucket: they
+// could give our own users keys and memberships. In JSON a mention of such a
+// field is enough, as it is for ids.
+func (x *exchange) fetches() *refusal {
+	if len(x.own.IDs) == 0 || x.resolved.Operation.Name != importData {
+		return nil
+	}
+	if r := x.readLate(); r != nil {
+		return r
+	}
+	body, err := oneMessage(x.whole, x.bodyForm(), x.inspectBytes)
+	if err != nil {
+		return x.bodyRefused(err)
+	}
+	types, err := message.Default()
+	if err != nil {
+		return x.bodyRefused(err)
+	}
+	shape, _ := types.Of(importData)
+	fields := message.Elsewhere(shape)
+	found := false
+	if x.resolved.JSON {
+		var names []string
+		for _, f := range fields {
+			names = append(names, f.JSONName(), string(f.Name()))
+		}
+		found = mentions(body, names)
+	} else if found, err = message.Gives(body, fields); err != nil {
+		return x.bodyRefused(err)
+	}
+	if !found {
+		return nil
+	}
+	x.decision = policy.Decision{Reason: policy.ReasonOwnUser, RuleIndex: -1,
+		Detail: "zitadel would fetch the import from elsewhere, where it can name zproxy's own service users; send it in the request"}
+	return x.denied()
 }
 
 // byAuthorization tells the operations that change an authorization (v1: user

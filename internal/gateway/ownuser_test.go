@@ -25,6 +25,7 @@ rules:
   - {name: users, callers: ["anonymous:local"], operations: [zitadel.user.v2.UserService/LockUser, zitadel.user.v2.UserService/GetUserByID], as: pat}
   - {name: authorizations, callers: ["anonymous:local"], operations: [zitadel.authorization.v2.AuthorizationService/DeleteAuthorization], hazards: [grants-role], as: pat}
   - {name: sessions, callers: ["anonymous:local"], operations: [zitadel.session.v2.SessionService/CreateSession, zitadel.session.v2.SessionService/SetSession], hazards: [mints-credential], as: secret}
+  - {name: imports, callers: ["anonymous:local"], operations: [zitadel.admin.v1.AdminService/ImportData], hazards: [plants-credential, grants-role, bulk], as: pat}
 audit: {file: "$DIR/audit.jsonl"}
 `
 

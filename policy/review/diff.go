@@ -50,16 +50,39 @@ func Diff(before, after *policy.Policy) []Change {
 	return changes
 }
 
-// within tells whether each grant lies within one of wider. The order in which
-// rules are tried does not matter to that: whatever lets a request through is
-// within what let it through before.
+// within tells whether each grant lies within one of wider that lets the same
+// requests through: what stands before that one with another service user has to
+// stand before the grant too, or the grant would get requests that it did not get.
 func within(grants, wider []policy.Grant) bool {
-	for _, g := range grants {
-		if !slices.ContainsFunc(wider, g.Within) {
+	for i, g := range grants {
+		if !slices.ContainsFunc(wider, func(w policy.Grant) bool { return g.Within(w) && !overtakes(grants[:i], w, wider) }) {
 			return false
 		}
 	}
 	return true
+}
+
+// overtakes tells whether requests that a grant before w in wider took, and
+// served as somebody else, now come to one that has only before in front of it.
+func overtakes(before []policy.Grant, w policy.Grant, wider []policy.Grant) bool {
+	for _, first := range wider {
+		if first.Same(w) {
+			return false
+		}
+		if first.As == w.As || apart(first, w) {
+			continue
+		}
+		if !slices.ContainsFunc(before, func(b policy.Grant) bool { return first.Within(b) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// apart tells whether no organization is of both: what names one comes to one of them only.
+func apart(a, b policy.Grant) bool {
+	pinned := func(g policy.Grant) bool { return len(g.Organizations) > 0 && g.Organizations[0] != "*" }
+	return pinned(a) && pinned(b) && !slices.ContainsFunc(a.Organizations, func(id string) bool { return slices.Contains(b.Organizations, id) })
 }
 
 func callers(policies ...*policy.Policy) []authn.Pattern {

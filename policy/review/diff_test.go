@@ -91,7 +91,21 @@ func TestChangesAreGainsLossesOrBoth(t *testing.T) {
 		"a pattern that covers":        {rules{rule("spiffe://x/hr/* spiffe://x/hr/a", list)}, rules{rule("spiffe://x/hr/*", list)}, ""},
 		"one of a pattern's callers":   {rules{rule("spiffe://x/hr/*", list)}, rules{rule("spiffe://x/hr/a", list)}, "spiffe://x/hr/* ListUsers -"},
 		"a second rule that is within": {rules{rule(a, list)}, rules{rule(a, list, when("true"), named("first")), rule(a, list)}, ""},
-		"all of it":                    {rules{rule(a, list)}, nil, "unix:a ListUsers -"},
+		"the order of service users": {
+			rules{rule(a, list, when("true"), named("first")), rule(a, list, writer)}, rules{rule(a, list, writer, named("first")), rule(a, list, when("true"))}, "unix:a ListUsers +-"},
+		"the first service user of two taken away": {rules{rule(a, list, when("true"), named("first")), rule(a, list, writer)}, rules{rule(a, list, writer)}, "unix:a ListUsers +-"},
+		"the last service user of two taken away":  {rules{rule(a, list, when("true"), named("first")), rule(a, list, writer)}, rules{rule(a, list, when("true"))}, "unix:a ListUsers -"},
+		"the order of organizations": {
+			rules{rule(a, list, within("1"), when("true"), named("first")), rule(a, list, within("2"))}, rules{rule(a, list, within("2"), named("first")), rule(a, list, within("1"), when("true"))}, ""},
+		"the order of conditions": {
+			rules{rule(a, list, when("true"), named("first")), rule(a, list, when("false"))}, rules{rule(a, list, when("false"), named("first")), rule(a, list, when("true"))}, ""},
+		"one of two organizations taken away": {
+			rules{rule(a, list, within("1"), named("first")), rule(a, list, within("2"), writer)}, rules{rule(a, list, within("2"), writer)}, "unix:a ListUsers -"},
+		"one of two that have an organization in common": {
+			rules{rule(a, list, within("1", "2"), named("first")), rule(a, list, within("2"), writer)}, rules{rule(a, list, within("2"), writer)}, "unix:a ListUsers +-"},
+		"another one before two": {
+			rules{rule(a, list, when("true"), named("first")), rule(a, list, writer)}, rules{rule(a, list, when("true"), named("first")), rule(a, list, when("false"), writer, named("second")), rule(a, list, writer)}, ""},
+		"all of it": {rules{rule(a, list)}, nil, "unix:a ListUsers -"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := written(review.Diff(compile(t, nil, c.before...), compile(t, nil, c.after...))); got != c.want {
