@@ -15,6 +15,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -247,4 +248,23 @@ func (m *mesh) refuse(t *testing.T, name string, cert tls.Certificate, version u
 		}
 	}
 	return conn.LocalAddr().String()
+}
+
+func TestACallerHasItsShareOfConnectionsAndNoMore(t *testing.T) {
+	m := startMesh(t)
+	crm, portal := m.issue(spiffeID("spiffe://acme.internal/crm")), m.issue(func(c *x509.Certificate) { c.DNSNames = []string{"portal.acme.internal"} })
+	for range 100 {
+		c, err := tls.Dial("tcp", m.address, m.client(&crm, false).Transport.(*http.Transport).TLSClientConfig)
+		check(t, err)
+		defer c.Close()
+	}
+	if res, text, err := m.list(m.client(&crm, true)); err == nil {
+		t.Errorf("the one too many was answered %d %s", res.StatusCode, text)
+	}
+	if r := m.recorded("too_many_connections"); r.Caller != "spiffe://acme.internal/crm" || r.Effect != "deny" || len(r.Thumbprint) != 43 {
+		t.Errorf("record %+v", r)
+	}
+	if res, text, err := m.list(m.client(&portal, true)); err != nil || res.StatusCode != 200 {
+		t.Errorf("another caller: %v %s %v", res, text, err)
+	}
 }

@@ -126,6 +126,7 @@ rules:
   - {name: crm, callers: ["spiffe://acme.internal/crm", "dns:portal.acme.internal"], operations: [zitadel.user.v2.UserService/ListUsers], as: pat}
 audit: {file: "$DIR/audit.jsonl"}
 admin: {address: "127.0.0.1:0"}
+limits: {connections_per_caller: 100}
 `
 
 func startMesh(t *testing.T) *mesh {
