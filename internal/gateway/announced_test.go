@@ -66,14 +66,14 @@ func TestAnnouncedBodiesTakeNoMemory(t *testing.T) {
 	l.eventually(t, revoke, `{"id":"1"}`, "")
 	l.FailAPI(0, 0, time.Hour)
 	held := func(length int) int64 {
-		before := live()
+		before := liveBytes()
 		all := l.announce(t, "zitadel.settings.v2.SettingsService/GetGeneralSettings", 40, length, "\x00")
 		defer func() {
 			for _, c := range all {
 				check(t, c.Close())
 			}
 		}()
-		return live() - before
+		return liveBytes() - before
 	}
 	little := held(6)
 	if much := held(4_000_005); much-max(0, little) > 8<<20 {
@@ -82,7 +82,7 @@ func TestAnnouncedBodiesTakeNoMemory(t *testing.T) {
 }
 
 // live is what the heap holds that is still in use.
-func live() int64 {
+func liveBytes() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
