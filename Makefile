@@ -1,5 +1,6 @@
 # The targets that people use; `make help` prints them.
 FUZZTIME ?= 5s
+SOAK ?= 10m
 
 # What a build says of itself. The same commit gives the same bytes, wherever it is built.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -12,7 +13,7 @@ BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -build
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: build rootfs image help check format vet staticcheck race allocations cover mutation generated fuzz test bench demo clean
+.PHONY: build rootfs image help check format vet staticcheck race allocations cover mutation generated fuzz test bench soak demo clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +78,9 @@ test: ## all tests, without the race detector
 
 bench: ## all benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+soak: ## half load for SOAK (10m) with reloads, rotations, token ends, restarts and early ends: nothing fails, nothing is held
+	SOAK=$(SOAK) go test -count=1 -timeout 0 -v -run TestSoak ./internal/soak
 
 demo: ## the five-minute tour
 	go run ./cmd/zproxy-demo --once
