@@ -166,25 +166,28 @@ var (
 // answerBody is the body of ZITADEL's answer.
 type answerBody struct {
 	io.ReadCloser
-	x   *exchange
-	res *http.Response
+	x      *exchange
+	res    *http.Response
+	frames framing
+	last   []byte // what is left of the frame that ends a stream that broke off
 }
 
-// Read ends a gRPC stream that breaks off with a status, so that its caller
-// reads why. Other protocols have no place for one here; their connection is cut.
+// Read ends a stream that breaks off with a status, so that its caller reads
+// why. REST has no place for one here; its connection is cut.
 func (b *answerBody) Read(p []byte) (int, error) {
+	if b.last != nil {
+		return b.readLast(p)
+	}
 	n, err := b.ReadCloser.Read(p)
-	if err == nil || err == io.EOF || b.x.resolved.Protocol != operation.GRPC || b.x.in.Context().Err() != nil {
-		return n, err
+	switch {
+	case err == nil:
+		if protocol := b.x.resolved.Protocol; protocol == operation.GRPCWeb || protocol == operation.ConnectStream {
+			b.frames.note(p[:n])
+		}
+	case err != io.EOF && b.x.in.Context().Err() == nil:
+		return b.breakOff(p, n, err)
 	}
-	r := b.x.failure(err)
-	b.x.record.Reason = string(r.reason)
-	if b.res.Trailer == nil {
-		b.res.Trailer = make(http.Header, 2)
-	}
-	b.res.Trailer.Set("Grpc-Status", strconv.Itoa(int(wireOf(r.reason).code)))
-	b.res.Trailer.Set("Grpc-Message", percentEncode(told(r, b.x.record.ID)))
-	return n, io.EOF
+	return n, err
 }
 
 // Close closes the body of in first (see [inBody.Close]) and takes from the
@@ -238,9 +241,12 @@ func (x *exchange) failure(err error) *refusal {
 	return refuse(ReasonUnreachable, "zitadel cannot be reached, or broke the connection off")
 }
 
-// midway is why the body was refused while it was being forwarded; nil if it
-// was not. ZITADEL never saw its end then.
+// midway is why the request was ended, or its body refused, while it was being
+// forwarded; nil if it was not. ZITADEL never saw the end of the body then.
 func (x *exchange) midway() *refusal {
+	if r := x.cut.Load(); r != nil {
+		return r
+	}
 	switch {
 	case x.body == nil:
 		return nil

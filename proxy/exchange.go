@@ -6,6 +6,7 @@ import (
 	"net/http/httputil"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -44,6 +45,9 @@ type exchange struct {
 
 	held  *serviceuser.Token
 	trace Trace // nil: the request is not traced
+
+	cut   atomic.Pointer[refusal] // why it was ended before its end
+	under *Proxy                  // by whose policy it may go on; see [streams]
 
 	// Here and not on the heap by themselves: a request has one of each.
 	reverse  httputil.ReverseProxy

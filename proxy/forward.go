@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -12,7 +13,14 @@ import (
 
 // forwardUpstream hands the request to httputil.ReverseProxy. Nothing in here decides.
 func (x *exchange) forwardUpstream() {
-	x.message = nil // judged, and larger than the body that it was read from
+	ctx := x.in.Context()
+	if x.lasts() {
+		var end func()
+		ctx, end = x.streams.begin(x)
+		defer end()
+	} else {
+		x.message = nil // judged, and larger than the body that it was read from
+	}
 	x.reverse.Rewrite = rewrite
 	x.reverse.Transport = x
 	x.reverse.ErrorHandler = x.failed
@@ -25,7 +33,7 @@ func (x *exchange) forwardUpstream() {
 		// byte of the answer. An error means that it was never otherwise.
 		_ = http.NewResponseController(x.w.ResponseWriter).EnableFullDuplex()
 	}
-	x.reverse.ServeHTTP(&x.w, x.newOut())
+	x.reverse.ServeHTTP(&x.w, x.newOut(ctx))
 }
 
 // rewrite has nothing to do: out was built from the decision before
@@ -36,8 +44,8 @@ func rewrite(*httputil.ProxyRequest) {}
 
 // newOut builds the request to ZITADEL: path and query from the matched
 // operation, header from the allowlist, no trailers.
-func (x *exchange) newOut() *http.Request {
-	out := x.in.WithContext(x.in.Context())
+func (x *exchange) newOut(ctx context.Context) *http.Request {
+	out := x.in.WithContext(ctx)
 	out.Host = x.zitadel.host
 	out.URL = &url.URL{
 		Scheme: x.zitadel.scheme, Host: x.zitadel.address,

@@ -14,7 +14,9 @@ import (
 )
 
 // Listener is the handler of one listener: callers are who says tells they are.
+// All are to be made before any is served.
 func (p *Proxy) Listener(name string, says authn.Authenticator) http.Handler {
+	p.says[name] = says
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := p.newExchange(name, w, r)
 		defer x.end()

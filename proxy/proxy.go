@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/zproxy/zproxy/authn"
 	"github.com/zproxy/zproxy/authn/serviceuser"
 	"github.com/zproxy/zproxy/internal/audit"
 	"github.com/zproxy/zproxy/internal/ownuser"
@@ -109,6 +110,9 @@ type Proxy struct {
 	bodyBytes    int64
 	inspectBytes int64
 
+	says    map[string]authn.Authenticator // by listener
+	streams *streams
+
 	memory *memory // of bodies that are read whole
 	most   int64   // of it
 }
@@ -150,13 +154,14 @@ func (p *Proxy) follow(c Config) {
 	if p.most = c.InspectTotal; p.most == 0 {
 		p.most = 8 * c.InspectBytes
 	}
+	p.says = make(map[string]authn.Authenticator)
 	if c.Before == nil {
-		p.memory = new(memory)
+		p.memory, p.streams = new(memory), new(streams)
 		p.Begin()
 		return
 	}
 	p.limits.Follow(c.Before.limits)
-	p.memory = c.Before.memory
+	p.memory, p.streams = c.Before.memory, c.Before.streams
 }
 
 // Begin puts a proxy in the place of the one before it. Up to then it changes

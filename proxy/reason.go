@@ -33,6 +33,8 @@ const (
 	ReasonUpstreamTimeout  Reason = "upstream_timeout"     // no answer in time
 	ReasonUpstreamAnswer   Reason = "upstream_answer"      // an answer that is never relayed: a redirect, a 101
 	ReasonCallerGone       Reason = "caller_gone"          // the caller went away first
+	ReasonRuleLost         Reason = "rule_lost"            // a stream whose caller may not go on: by a reload, or at its rule's end
+	ReasonEnding           Reason = "ending"               // a stream that was cut off because zproxy ends
 	ReasonListenerGone     Reason = "listener_gone"        // a reload removed the listener
 	ReasonInternal         Reason = "internal_error"       // a fault of zproxy's own
 	ReasonAborted          Reason = "aborted"              // the answer broke off after it had begun
@@ -101,7 +103,7 @@ func wireOf(r Reason) wire {
 		return wire{http.StatusUnauthorized, codeUnauthenticated, denied}
 	case Reason(authn.ReasonSourceAddress), Reason(authn.ReasonBrowser), Reason(authn.ReasonForeignHost),
 		Reason(policy.ReasonNoRule), Reason(policy.ReasonHazard), Reason(policy.ReasonExcept),
-		Reason(policy.ReasonOwnUser), Reason(policy.ReasonOrganization), Reason(policy.ReasonCondition), Reason(policy.ReasonEnded):
+		Reason(policy.ReasonOwnUser), Reason(policy.ReasonOrganization), Reason(policy.ReasonCondition), Reason(policy.ReasonEnded), ReasonRuleLost:
 		return wire{http.StatusForbidden, codePermissionDenied, denied}
 	case Reason(operation.ReasonNotCanonical), Reason(operation.ReasonBadQuery),
 		Reason(policy.ReasonUnreadable), ReasonMalformed, ReasonUpgrade, ReasonBodyRead, ReasonOrganization:
@@ -120,7 +122,7 @@ func wireOf(r Reason) wire {
 		return wire{http.StatusRequestEntityTooLarge, codeResourceExhausted, malformed}
 	case ReasonLimit:
 		return wire{http.StatusTooManyRequests, codeResourceExhausted, denied}
-	case ReasonEvidence, ReasonBusy, ReasonOwnUsersUnknown, ReasonTokenUnavailable, ReasonTokenRefused, ReasonListenerGone:
+	case ReasonEvidence, ReasonBusy, ReasonOwnUsersUnknown, ReasonTokenUnavailable, ReasonTokenRefused, ReasonListenerGone, ReasonEnding:
 		return wire{http.StatusServiceUnavailable, codeUnavailable, "proxy_internal_error"}
 	case ReasonUnreachable:
 		return wire{http.StatusBadGateway, codeUnavailable, "destination_unavailable"}

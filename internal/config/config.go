@@ -186,4 +186,5 @@ type Limits struct {
 	PerAddress  int           // of them from one address, or one user of a unix socket (key connections_per_address), default 1,000
 	PerCaller   int           // of them of one caller with a certificate, whatever the address (key connections_per_caller), default 1,000
 	Drain       time.Duration // at the end: how long requests in flight may take, default 30s
+	DrainDelay  time.Duration // before that: how long connections are still accepted while /readyz says no, default 0
 }

@@ -163,6 +163,7 @@ func (d *decoder) limits(n ast.Node, l *Limits) {
 		"connections_per_address": func(n ast.Node) { l.PerAddress = int(d.whole(n, 1, 1_000_000)) },
 		"connections_per_caller":  func(n ast.Node) { l.PerCaller = int(d.whole(n, 1, 1_000_000)) },
 		"drain":                   func(n ast.Node) { l.Drain = d.duration(n) },
+		"drain_delay":             func(n ast.Node) { l.DrainDelay = d.duration(n) },
 	})
 }
 

@@ -48,6 +48,8 @@ type readiness struct {
 	Audit        bool                     `json:"audit"`
 	// Listeners are those that cannot shake hands, or whose files were not taken.
 	Listeners map[string]string `json:"listeners,omitempty"`
+	// Draining is true once zproxy is about to end.
+	Draining bool `json:"draining,omitempty"`
 	// Configuration is what serves, and why the last reload was refused.
 	Configuration configuration `json:"configuration"`
 }
@@ -88,6 +90,9 @@ func (g *Gateway) readiness() readiness {
 			}
 			r.Listeners[f.name] = fault
 		}
+	}
+	if g.draining.Load() {
+		r.Ready, r.Draining = false, true
 	}
 	return r
 }

@@ -11,6 +11,9 @@ import (
 // lastRecords bounds how long cut-off requests have for their outcome records.
 const lastRecords = 5 * time.Second
 
+// lastWords is how long streams that were cut off have to tell their callers.
+const lastWords = 500 * time.Millisecond
+
 // arrival is how long a connection may be on its way from the socket to the
 // server, who would not wait for it yet.
 const arrival = 10 * time.Millisecond
@@ -19,8 +22,11 @@ const arrival = 10 * time.Millisecond
 // limits.drain, and what does not is cut off.
 func (g *Gateway) drain() error {
 	n := g.current.Load()
+	g.log.Info().Stringer("within", n.cfg.Limits.Drain).Msg("draining: no new connections, requests in flight may end")
 	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.Limits.Drain)
 	defer cancel()
+	stop := context.AfterFunc(ctx, n.proxy.CutStreams) // so that their callers read why
+	defer stop()
 	done := make(chan error)
 	for _, f := range n.fronts {
 		go func() { done <- f.end(ctx) }()
@@ -92,6 +98,9 @@ func (f *front) shutdown(ctx context.Context) error {
 	}
 	err := f.http.Shutdown(ctx)
 	if err != nil {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+		_ = f.http.Shutdown(last) // streams have been told just now
+		cancel()
 		_ = f.http.Close()
 		err = fmt.Errorf("draining listener %s: requests in flight were cut off: %w", f.name, err)
 	}

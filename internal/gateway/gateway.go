@@ -40,8 +40,8 @@ type Options struct {
 	// Permit says why a reload may not put cfg in the place of what serves, such
 	// as files that the process can no longer open. If nil, any may.
 	Permit func(cfg *config.Config) error
-	// Serving is called once all listeners accept, Draining once they no longer
-	// do; Reloading before a reload and Reloaded after it, with why it was refused
+	// Serving is called once all listeners accept, Draining when they are about to
+	// accept no more; Reloading before a reload and Reloaded after it, with why it was refused
 	// or nil. If nil, nobody is told.
 	Serving, Draining, Reloading func()
 	Reloaded                     func(error)
@@ -78,6 +78,7 @@ type Gateway struct {
 	reloading sync.Mutex // held for a reload: one at a time, and none once it drains
 	serving   context.Context
 	state     state
+	draining  atomic.Bool
 }
 
 // quiet lets one line a minute through.
@@ -113,9 +114,9 @@ func New(cfg *config.Config, options Options) (*Gateway, error) {
 	return g, nil
 }
 
-// Run fetches tokens and serves until ctx ends, then drains: it stops
-// accepting, lets requests in flight end within limits.drain, and closes the
-// audit log. It returns nil after a clean end, and the first error otherwise.
+// Run fetches tokens and serves until ctx ends, then drains: it says that it is
+// not ready and goes on for limits.drain_delay, stops accepting, lets requests in
+// flight end within limits.drain, and closes the audit log. It returns nil after a clean end, and the first error otherwise.
 func (g *Gateway) Run(ctx context.Context) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // first of all: who does not listen is ended by it
@@ -124,6 +125,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer stopServing()
 	g.begin(serving)
 	g.jobs.start(func(ctx context.Context) error { return g.watch(ctx, hangup) })
+	g.jobs.start(g.review)
 	if g.options.Serving != nil {
 		g.options.Serving()
 	}
@@ -155,17 +157,32 @@ func (g *Gateway) begin(serving context.Context) {
 // finish drains and closes what New opened.
 func (g *Gateway) finish() error {
 	n := g.current.Load()
-	g.log.Info().Stringer("within", n.cfg.Limits.Drain).Msg("draining: no new connections, requests in flight may end")
+	g.draining.Store(true)
 	if g.options.Draining != nil {
 		g.options.Draining()
 	}
+	g.noticed(n)
 	err := g.drain()
-	if n.admin != nil {
+	if n.admin != nil { // the last to go: it tells how far it is
 		err = errors.Join(err, n.admin.end(context.Background()))
 	}
 	err = errors.Join(err, g.jobs.end())
 	g.retiring.Wait()
 	return errors.Join(err, g.audit.Close())
+}
+
+// noticed gives load balancers the time to notice that zproxy is not ready: they
+// still get their answers meanwhile.
+func (g *Gateway) noticed(n *generation) {
+	delay := n.cfg.Limits.DrainDelay
+	if delay == 0 {
+		return
+	}
+	g.log.Info().Stringer("for", delay).Msg("not ready any more: connections are still accepted, for load balancers to notice")
+	select {
+	case <-time.After(delay):
+	case <-g.jobs.failed:
+	}
 }
 
 // firstMoment is how long the first tokens may take before requests are served.

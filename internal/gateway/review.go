@@ -1,0 +1,23 @@
+package gateway
+
+import (
+	"context"
+	"time"
+)
+
+// reviewEvery is how long a stream may go on that is allowed no more.
+const reviewEvery = time.Second
+
+// review ends streams whose callers lost their rule, by a reload or by its end.
+func (g *Gateway) review(ctx context.Context) error {
+	ticker := time.NewTicker(reviewEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			g.current.Load().proxy.Review()
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package proxy
+
+import (
+	"context"
+	"sync"
+
+	"github.com/zproxy/zproxy/policy"
+)
+
+// streams are the requests under way that may go on for long: those of
+// operations that may stream, and those whose caller still sends. What ZITADEL
+// has in full is none: it ends under the policy it began with.
+type streams struct {
+	mu   sync.Mutex
+	open map[*exchange]context.CancelFunc
+}
+
+// lasts tells whether x may go on for long.
+func (x *exchange) lasts() bool {
+	return x.resolved.Operation.Unlisted || x.body != nil && !x.body.done.Load()
+}
+
+// begin makes the context that x is forwarded with, until end is called.
+func (s *streams) begin(x *exchange) (ctx context.Context, end func()) {
+	ctx, cancel := context.WithCancel(x.in.Context())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = make(map[*exchange]context.CancelFunc)
+	}
+	s.open[x], x.under = cancel, x.Proxy
+	return ctx, func() { s.end(x, cancel) }
+}
+
+func (s *streams) end(x *exchange, cancel context.CancelFunc) {
+	s.mu.Lock()
+	delete(s.open, x)
+	s.mu.Unlock()
+	cancel()
+}
+
+// cut ends those that which chooses, with what it returns as the reason.
+func (s *streams) cut(which func(*exchange) *refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for x, cancel := range s.open {
+		if r := which(x); r != nil && x.cut.CompareAndSwap(nil, r) {
+			cancel()
+		}
+	}
+}
+
+// Review ends the streams, those of proxies before p too, whose callers may not
+// go on by p's policy: the caller is told no more, its rule is gone or has
+// ended, or another service user or organization is in its place.
+func (p *Proxy) Review() {
+	p.streams.cut(func(x *exchange) *refusal {
+		if !x.lasts() || p.keeps(x) {
+			return nil
+		}
+		return refuse(ReasonRuleLost, "no rule allows "+x.record.Caller+" any more to perform "+string(x.resolved.Operation.Name)+" as it began")
+	})
+}
+
+// CutStreams ends all streams because zproxy ends.
+func (p *Proxy) CutStreams() {
+	p.streams.cut(func(*exchange) *refusal {
+		return refuse(ReasonEnding, "zproxy ends, and this request has had its time; send it again")
+	})
+}
+
+// keeps tells whether p's policy gives x what it began with.
+func (p *Proxy) keeps(x *exchange) bool {
+	if x.under != p { // who the caller is changes by a reload only
+		says := p.says[x.record.Listener]
+		if says == nil {
+			return false
+		}
+		if id, err := says.Authenticate(x.in); err != nil || id.Caller.String() != x.record.Caller {
+			return false
+		}
+		x.under = p
+	}
+	op, ok := p.catalogue.Lookup(x.resolved.Operation.Name)
+	if !ok {
+		return false
+	}
+	now, then := p.policy.Decide(x.identity.Caller, op, policy.Facts{
+		Organization: x.in.Header.Get("X-Zitadel-Orgid"), Message: x.message, Variables: x.resolved.Variables, Now: p.clock(),
+	}), x.decision
+	return now.Effect == policy.Allow && now.As == then.As && now.Organization == then.Organization && now.PassOrganization == then.PassOrganization
+}
