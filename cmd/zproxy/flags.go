@@ -13,7 +13,7 @@ import (
 
 // runFlags are the flags of run: a file, or what a small file would say.
 type runFlags struct {
-	config, logFormat string
+	config, logFormat, logLevel string
 
 	issuer, address, listen, audit string
 	key, clientID, secret, token   string

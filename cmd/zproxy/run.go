@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"time"
 
@@ -34,7 +33,7 @@ which everybody may perform the operations given with --allow, as one service us
 			if err != nil {
 				return err
 			}
-			log, err := newLog(c.ErrOrStderr(), f.logFormat)
+			log, err := newLog(c.ErrOrStderr(), f.logFormat, f.logLevel)
 			if err != nil {
 				return err
 			}
@@ -46,6 +45,7 @@ which everybody may perform the operations given with --allow, as one service us
 	}
 	c.Flags().StringVar(&f.config, "config", "", "the configuration `file`")
 	c.Flags().StringVar(&f.logFormat, "log-format", "auto", "console, json, or auto: console on a terminal")
+	c.Flags().StringVar(&f.logLevel, "log-level", "info", "the least that is told: debug, info, warn or error")
 	c.Flags().StringVar(&f.issuer, "issuer", "", "the instance's public origin `URL`")
 	c.Flags().StringVar(&f.address, "address", "", "`URL` to connect to instead of the issuer")
 	c.Flags().StringVar(&f.key, "key", "", "the service user's key `file` (private key JWT)")
@@ -122,29 +122,4 @@ func reloaded(err error) {
 		return
 	}
 	systemd.Ready("serving")
-}
-
-// newLog is the operator's log: for people on a terminal, for programs elsewhere.
-func newLog(w io.Writer, format string) (zerolog.Logger, error) {
-	switch format {
-	case "auto":
-		if isTerminal(w) {
-			return newLog(w, "console")
-		}
-	case "console":
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: !isTerminal(w) || os.Getenv("NO_COLOR") != ""}
-	case "json":
-	default:
-		return zerolog.Nop(), usage("use console, json or auto", "unknown log format %q", format)
-	}
-	return zerolog.New(w).With().Timestamp().Logger(), nil
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
