@@ -57,6 +57,9 @@ type issued struct {
 	renew  time.Duration // when to mint again, if not by the share of the lifetime
 	fixed  bool          // minting again can only bring the same token
 	skew   time.Duration
+
+	began   time.Time     // when it was asked for, by the wall clock
+	elapsed time.Duration // the same, since the source was made
 }
 
 // load reads the credential from its file.

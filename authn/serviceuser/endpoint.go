@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -32,7 +33,25 @@ type endpoint struct {
 	url       string // where the request goes
 	transport http.RoundTripper
 	clock     func() time.Time
+	ahead     atomic.Int64 // how far the server's clock is, in nanoseconds, where assertions go by it
 }
+
+// maxCorrection is the largest difference of the clocks that assertions make
+// up for. Beyond it no clock has drifted: somebody has set one wrong.
+const maxCorrection = time.Hour
+
+// doubt follows a refused assertion. If the server's clock differs from ours so
+// much that this can be why, the next assertion goes by the server's; if it did
+// already, by ours again, for the Date may be of something before ZITADEL.
+func (e *endpoint) doubt(skew time.Duration) {
+	if e.ahead.Load() != 0 || skew.Abs() <= maxQuietSkew || skew.Abs() > maxCorrection {
+		skew = 0
+	}
+	e.ahead.Store(int64(skew))
+}
+
+// time is now as assertions should tell it.
+func (e *endpoint) time(now time.Time) time.Time { return now.Add(time.Duration(e.ahead.Load())) }
 
 // grant is what differs between the kinds of token requests.
 type grant struct {

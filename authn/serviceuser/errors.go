@@ -19,6 +19,9 @@ type UnavailableError struct {
 	ServiceUser string
 	// Reason is one clause, in lower case.
 	Reason string
+	// Soon is true while the first token, or the one that replaces a refused one,
+	// is being fetched and no fetch of it has failed: [Source.Next] is worth calling.
+	Soon bool
 
 	cause error
 }

@@ -49,6 +49,9 @@ func (g *guard) explainAnswer(a *oauth2.RetrieveError) *FetchError {
 		}
 		return e.busy()
 	}
+	if g.assertion && g.status == http.StatusInternalServerError {
+		g.endpoint.doubt(g.skew)
+	}
 	e.Detail = g.quote(a)
 	reason, advice := refusal(g.status, a.ErrorCode, a.ErrorDescription, g.assertion)
 	if reason != "" {

@@ -100,10 +100,10 @@ func (l *loop) plan(at time.Time) {
 
 func (l *loop) fetch(ctx context.Context, now time.Time) {
 	l.update(func(st *state) { st.pending = true })
-	i, err := l.minter.mint(ctx, l.endpoint, now)
+	i, err := l.request(ctx)
 	switch {
 	case err == nil:
-		l.obtain(i, now)
+		l.obtain(i, i.began)
 	case ctx.Err() != nil: // Run is ending: no failure of the token endpoint
 	default:
 		l.fail(err)
@@ -113,10 +113,11 @@ func (l *loop) fetch(ctx context.Context, now time.Time) {
 // obtain puts a token into use.
 func (l *loop) obtain(i issued, now time.Time) {
 	l.failures, l.obtained, l.fixed, l.notBefore = 0, now, i.fixed, time.Time{}
-	until, next := int64(forever), time.Time{}
+	until, lasts, next := int64(forever), time.Duration(forever), time.Time{}
 	if !i.expiry.IsZero() {
 		life := i.expiry.Sub(now)
 		until = i.expiry.Add(-leeway(life)).UnixNano()
+		lasts = i.elapsed + life - leeway(life)
 		if next = now.Add(refreshAfter(life)); i.renew != 0 {
 			next = now.Add(jitter(i.renew, 0.9, 1))
 		}
@@ -127,7 +128,7 @@ func (l *loop) obtain(i issued, now time.Time) {
 	l.update(func(st *state) {
 		st.generation++
 		t.Generation = st.generation
-		st.token, st.until, st.pending = t, until, false
+		st.token, st.until, st.lasts, st.pending = t, until, lasts, false
 		st.failure, st.next, st.keyExpiry = nil, next, keyExpiry
 		st.ended = l.unavailable("the last one has ended, the next one is being fetched", nil)
 	})

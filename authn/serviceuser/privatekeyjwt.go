@@ -41,12 +41,13 @@ type keyMinter struct{ file *KeyFile }
 func (m keyMinter) identity() (string, time.Time) { return m.file.UserID, m.file.Expiry }
 
 func (m keyMinter) mint(ctx context.Context, e *endpoint, now time.Time) (issued, error) {
+	at := e.time(now)
 	t := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
 		"iss": m.file.UserID,
 		"sub": m.file.UserID,
 		"aud": e.issuer, // the origin; ZITADEL refuses the token endpoint's URL
-		"iat": now.Add(-backdate).Unix(),
-		"exp": now.Add(assertionLife).Unix(),
+		"iat": at.Add(-backdate).Unix(),
+		"exp": at.Add(assertionLife).Unix(),
 	})
 	t.Header["kid"] = m.file.KeyID
 	signed, err := t.SignedString(m.file.key)

@@ -19,6 +19,7 @@ type Source struct {
 	credential Credential
 	endpoint   *endpoint
 	clock      func() time.Time
+	made       time.Time // with its monotonic reading
 	observe    func(Event)
 
 	minter minter // owned by the loop
@@ -36,8 +37,11 @@ type Source struct {
 // state is what is known at one moment. It is replaced as a whole, never
 // changed, so that reading it needs no lock.
 type state struct {
-	token      *Token
-	until      int64 // Unix nanoseconds from which token counts as ended
+	token *Token
+	until int64 // Unix nanoseconds from which token counts as ended
+	// lasts is the same by the time since the source was made, which goes on
+	// evenly when the wall clock is set back.
+	lasts      time.Duration
 	generation uint64
 
 	none  *UnavailableError // answer while there is no token
@@ -71,7 +75,7 @@ func (s *Source) text() string {
 // run [Source.Run] to fetch them. A file that cannot be read or used is an
 // error; that ZITADEL cannot be reached is not, because it may come later.
 func New(cfg Config, credential Credential) (*Source, error) {
-	s := &Source{name: cfg.Name, credential: credential, clock: cfg.Clock, observe: cfg.Observe, wake: make(chan struct{}, 1)}
+	s := &Source{name: cfg.Name, credential: credential, clock: cfg.Clock, observe: cfg.Observe, made: time.Now(), wake: make(chan struct{}, 1)}
 	if err := s.build(cfg); err != nil {
 		return nil, fmt.Errorf("setting up service user %q: %w", cfg.Name, err)
 	}
@@ -112,7 +116,7 @@ func (s *Source) build(cfg Config) error {
 		s.userID = s.credential.userID
 	}
 	s.state.Store(&state{
-		none:      s.unavailable("the first one is being fetched", nil),
+		none:      s.soon("the first one is being fetched"),
 		pending:   true,
 		keyExpiry: expiry,
 		changed:   make(chan struct{}),
@@ -128,9 +132,13 @@ func (s *Source) unavailable(reason string, cause error) *UnavailableError {
 	return &UnavailableError{ServiceUser: s.name, Reason: reason, cause: cause}
 }
 
+func (s *Source) soon(reason string) *UnavailableError {
+	return &UnavailableError{ServiceUser: s.name, Reason: reason, Soon: true}
+}
+
 // usable returns the token of st if it has not ended.
 func (s *Source) usable(st *state) *Token {
-	if st.token == nil || (st.until != forever && s.clock().UnixNano() >= st.until) {
+	if st.token == nil || st.until != forever && (s.clock().UnixNano() >= st.until || time.Since(s.made) >= st.lasts) {
 		return nil
 	}
 	return st.token
@@ -168,7 +176,7 @@ func (s *Source) Discard(t *Token) {
 	}
 	s.replace(func(st *state) {
 		st.token, st.discarded, st.pending = nil, t, true
-		st.none = s.unavailable("ZITADEL refused the last one (401), the next one is being fetched", nil)
+		st.none = s.soon("ZITADEL refused the last one (401), the next one is being fetched")
 	})
 	select {
 	case s.wake <- struct{}{}:
