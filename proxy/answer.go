@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -25,63 +24,12 @@ const systemAPI = "zitadel.system.v1.SystemService/"
 // freshTokenWait bounds how long a refused request waits for the next token.
 const freshTokenWait = 5 * time.Second
 
-// tokenRefused tells whether ZITADEL refused the token that was attached. Of an
-// operation that this build does not know nobody can say what its "not
-// authenticated" means; its answers are relayed as they are.
-func (x *exchange) tokenRefused(res *http.Response) bool {
-	const unauthenticated = "16"
-	if x.resolved.Operation.Unlisted {
-		return false
-	}
-	switch x.resolved.Protocol {
-	case operation.GRPC, operation.GRPCWeb, operation.GRPCWebText:
-		if s := res.Header.Get("Grpc-Status"); s != "" {
-			return s == unauthenticated
-		}
-		if x.resolved.Protocol != operation.GRPC || res.StatusCode != http.StatusOK {
-			break
-		}
-		// ZITADEL's v2 services send an error as header and trailer without a
-		// message between. All its operations are unary, so looking for the first
-		// byte holds nothing up.
-		b := &x.unread
-		n, err := res.Body.Read(b.first[:])
-		for n == 0 && err == nil {
-			n, err = res.Body.Read(b.first[:])
-		}
-		if n == 0 && err == io.EOF {
-			return res.Trailer.Get("Grpc-Status") == unauthenticated
-		}
-		b.ReadCloser, b.held, b.err = res.Body, n == 1, err
-		res.Body = b
-		return false
-	}
-	return res.StatusCode == http.StatusUnauthorized
-}
-
-// unreadBody gives back the byte that was read to see whether there is one.
-type unreadBody struct {
-	io.ReadCloser
-	first [1]byte
-	held  bool // first is still to be given out
-	err   error
-}
-
-func (b *unreadBody) Read(p []byte) (int, error) {
-	if b.held && len(p) > 0 {
-		b.held = false
-		return copy(p, b.first[:]), nil
-	}
-	if b.err != nil {
-		return 0, b.err
-	}
-	return b.ReadCloser.Read(p)
-}
-
 // sendAgain replaces the token that ZITADEL refused and repeats the request
 // once. What cannot be repeated exactly is not: a write is never doubled, since
 // ZITADEL checks the token before it does anything.
 func (x *exchange) sendAgain(out *http.Request, refused *http.Response) (*http.Response, error) {
+	// Read to its end, the connection can carry the next request.
+	_, _ = io.CopyN(io.Discard, refused.Body, refusalBytes)
 	_ = refused.Body.Close()
 	if strings.HasPrefix(string(x.resolved.Operation.Name), systemAPI) && !x.user.SystemUser() {
 		// The System API takes the tokens of system users only. The token is good
@@ -99,9 +47,6 @@ func (x *exchange) sendAgain(out *http.Request, refused *http.Response) (*http.R
 		return nil, errTokenRefused
 	}
 	x.held, x.auth = fresh, fresh.Authorization
-	if x.whole != nil {
-		out.Body = newReplayBody(x.whole)
-	}
 	res, err := x.send(out)
 	if err == nil && x.tokenRefused(res) {
 		_ = res.Body.Close()
@@ -222,7 +167,6 @@ func (x *exchange) failure(err error) *refusal {
 	if r := x.midway(); r != nil {
 		return r
 	}
-	var timeout net.Error
 	switch {
 	case x.in.Context().Err() != nil:
 		return refuse(ReasonCallerGone, "the caller went away")
@@ -235,10 +179,16 @@ func (x *exchange) failure(err error) *refusal {
 		return refuse(ReasonTokenRefused, err.Error()+", and service user "+x.decision.As+" is none; ask zproxy's operator to name one in rule "+x.decision.Rule)
 	case errors.Is(err, errRedirect), errors.Is(err, errSwitching):
 		return refuse(ReasonUpstreamAnswer, err.Error()+", which is never relayed")
-	case x.pastDeadline(), errors.As(err, &timeout) && timeout.Timeout():
-		return refuse(ReasonUpstreamTimeout, "zitadel did not answer in time")
+	case x.pastDeadline():
+		return x.pastDeadlineRefusal()
+	case unsent(err):
+		r := refuse(ReasonUnreachable, "zitadel cannot be reached; nothing was sent")
+		r.retryAfter = 1
+		return r
+	case isTimeout(err):
+		return refuse(ReasonUpstreamTimeout, "zitadel did not answer in time; it may have performed "+x.record.Operation)
 	}
-	return refuse(ReasonUnreachable, "zitadel cannot be reached, or broke the connection off")
+	return refuse(ReasonUpstreamBroke, "zitadel broke the connection off before its answer was whole; it may have performed "+x.record.Operation)
 }
 
 // midway is why the request was ended, or its body refused, while it was being

@@ -15,6 +15,7 @@ type inBody struct {
 	limit int64 // bytes that may still be read
 
 	read   atomic.Int64
+	ended  atomic.Bool // the exchange is over: net/http reads the body itself now
 	done   atomic.Bool // the whole body was read
 	over   atomic.Bool // the limit was hit
 	broken atomic.Bool // it ended before its end
@@ -43,6 +44,9 @@ func newInBody(w http.ResponseWriter, r *http.Request, limit int64, toHTTP2 bool
 }
 
 func (b *inBody) Read(p []byte) (int, error) {
+	if b.ended.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	n, err := b.body.Read(p)
 	if total := b.read.Add(int64(n)); total > b.limit {
 		b.over.Store(true)
@@ -69,14 +73,14 @@ func (b *inBody) Close() error {
 	return b.closes()
 }
 
-// replayBody is a body that was read before it is forwarded.
-type replayBody struct{ bytes.Reader }
-
-func newReplayBody(body []byte) *replayBody {
-	b := new(replayBody)
-	b.Reset(body)
-	return b
+// replay is the body that was read before forwarding, to be sent from its
+// beginning. Of this very kind net/http knows that it is in memory, and sends it
+// with the header in one packet.
+func (x *exchange) replay() io.ReadCloser {
+	r := &x.reader
+	if x.replays++; x.replays > 1 { // something may read the one before still
+		r = new(bytes.Reader)
+	}
+	r.Reset(x.whole)
+	return io.NopCloser(r)
 }
-
-// Close does nothing: there is nothing to release.
-func (b *replayBody) Close() error { return nil }

@@ -1,20 +1,41 @@
 package proxy
 
 import (
+	"context"
+	"math"
 	"strconv"
 	"time"
 )
 
-// pastDeadline tells whether the time that the caller gave the call is over:
-// then the upstream's end of the stream is what the caller asked for.
-func (x *exchange) pastDeadline() bool {
+// readDeadline takes down how long the caller gives the call, from the moment
+// its header was read; what is longer than the upstream's longest is cut to that.
+func (x *exchange) readDeadline() {
 	given, ok := grpcTimeout(x.in.Header.Get("Grpc-Timeout"))
 	if !ok {
-		if given, ok = connectTimeout(x.in.Header.Get("Connect-Timeout-Ms")); !ok {
-			return false
-		}
+		given, ok = connectTimeout(x.in.Header.Get("Connect-Timeout-Ms"))
 	}
-	return x.clock().Sub(x.begin) >= given
+	if ok {
+		x.given, x.hasDeadline = min(given, x.zitadel.longest), true
+	}
+}
+
+// pastDeadline tells whether the time that the caller gave the call is over:
+// then the end of the stream is what the caller asked for.
+func (x *exchange) pastDeadline() bool {
+	return x.hasDeadline && x.clock().Sub(x.begin) >= x.given
+}
+
+// pastDeadlineRefusal is the answer then.
+func (x *exchange) pastDeadlineRefusal() *refusal {
+	return refuse(ReasonDeadline, "the "+x.given.String()+" that the caller gives the call are over")
+}
+
+// outContext is the context of out: ctx, until the deadline that the caller gave.
+func (x *exchange) outContext(ctx context.Context) context.Context {
+	if x.hasDeadline {
+		ctx, x.cancel = context.WithTimeout(ctx, x.given-x.clock().Sub(x.begin))
+	}
+	return ctx
 }
 
 // grpcTimeout reads gRPC's timeout: at most eight digits and a unit
@@ -30,6 +51,9 @@ func grpcTimeout(v string) (time.Duration, bool) {
 	unit := map[byte]time.Duration{
 		'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond,
 	}[v[len(v)-1]]
+	if unit > 0 && n > uint64(math.MaxInt64/unit) {
+		return math.MaxInt64, true
+	}
 	return time.Duration(n) * unit, unit > 0
 }
 

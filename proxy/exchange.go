@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httputil"
@@ -49,10 +51,18 @@ type exchange struct {
 	cut   atomic.Pointer[refusal] // why it was ended before its end
 	under *Proxy                  // by whose policy it may go on; see [streams]
 
+	given       time.Duration // what the caller gives the call, from begin on
+	hasDeadline bool
+	cancel      context.CancelFunc // ends out; nil without a deadline
+	inFlight    bool               // counted among what waits for the upstream
+	probe       bool               // the circuit waits for how it goes
+
 	// Here and not on the heap by themselves: a request has one of each.
 	reverse  httputil.ReverseProxy
 	answered answerBody
 	unread   unreadBody
+	reader   bytes.Reader // of whole, the first time that it is sent
+	replays  int
 	id       [1]string
 }
 
@@ -127,6 +137,7 @@ func (x *exchange) end() {
 	if broke != nil {
 		x.brokeOff(broke)
 	}
+	x.leaveUpstream()
 	x.giveBack()
 	x.record.Kind = audit.Outcome
 	x.record.Status = x.w.status
@@ -156,6 +167,8 @@ func (x *exchange) brokeOff(v any) {
 	x.record.Reason = string(ReasonAborted)
 	if r := x.midway(); r != nil {
 		x.record.Reason = string(r.reason)
+	} else if x.pastDeadline() {
+		x.record.Reason = string(ReasonDeadline)
 	}
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -33,7 +34,7 @@ func (x *exchange) forwardUpstream() {
 		// byte of the answer. An error means that it was never otherwise.
 		_ = http.NewResponseController(x.w.ResponseWriter).EnableFullDuplex()
 	}
-	x.reverse.ServeHTTP(&x.w, x.newOut(ctx))
+	x.reverse.ServeHTTP(&x.w, x.newOut(x.outContext(ctx)))
 }
 
 // rewrite has nothing to do: out was built from the decision before
@@ -63,7 +64,7 @@ func (x *exchange) newOut(ctx context.Context) *http.Request {
 	case x.body != nil:
 		out.Body = x.out
 	case x.whole != nil:
-		out.Body, out.ContentLength = newReplayBody(x.whole), int64(len(x.whole))
+		out.Body, out.ContentLength = nil, int64(len(x.whole)) // RoundTrip gives it out
 	default:
 		out.Body, out.ContentLength = nil, 0
 	}
@@ -98,10 +99,29 @@ func (x *exchange) send(out *http.Request) (*http.Response, error) {
 		out.Header["X-Zitadel-Orgid"] = x.org
 	}
 	x.record.Attempts++
-	if x.toHTTP2() {
-		return x.traced(out, x.zitadel.http2)
+	if x.whole != nil || x.body == nil && x.toHTTP2() {
+		// Even an empty one: with none net/http would take the liberty to send a
+		// call over HTTP/2 again.
+		out.Body = x.replay()
 	}
-	return x.traced(out, x.zitadel.http1)
+	res, err := x.traced(out)
+	x.learn(res, err)
+	return res, err
+}
+
+// rewind gives out its body from the beginning, if that is possible.
+func (x *exchange) rewind(out *http.Request) bool {
+	switch {
+	case x.body == nil:
+		if out.Body != nil {
+			out.Body = x.replay()
+		}
+	case x.body.read.Load() == 0:
+		out.Body = io.NopCloser(x.out)
+	default:
+		return false
+	}
+	return true
 }
 
 // toHTTP2 tells which transport carries the request: gRPC needs HTTP/2, and so

@@ -1,12 +1,14 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"math"
 	"net/http"
 	"strconv"
 
 	"github.com/zproxy/zproxy/authn"
+	"github.com/zproxy/zproxy/authn/serviceuser"
 	"github.com/zproxy/zproxy/internal/audit"
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/operation"
@@ -63,6 +65,7 @@ func (x *exchange) prepare(says authn.Authenticator) *refusal {
 		(*exchange).fetches,
 		(*exchange).evidence,
 		(*exchange).limit,
+		(*exchange).enter,
 		(*exchange).token,
 	} {
 		if r := step(x); r != nil {
@@ -226,6 +229,8 @@ func (x *exchange) limit() *refusal {
 }
 
 // token takes the service user's current token from memory, or the caller's own.
+// Only while none is held because the first or the one that replaces a refused
+// one is being fetched, that fetch is waited for.
 func (x *exchange) token() *refusal {
 	if x.decision.As == policy.AsCaller {
 		given := x.in.Header["Authorization"]
@@ -240,6 +245,19 @@ func (x *exchange) token() *refusal {
 		return refuse(ReasonTokenUnavailable, "service user "+x.decision.As+" is not there")
 	}
 	token, err := x.user.Token()
+	var none *serviceuser.UnavailableError
+	if errors.As(err, &none) && none.Soon {
+		wait := freshTokenWait
+		if x.hasDeadline {
+			wait = min(wait, x.given-x.clock().Sub(x.begin))
+		}
+		ctx, cancel := context.WithTimeout(x.in.Context(), wait)
+		defer cancel()
+		token, err = x.user.Next(ctx, nil)
+	}
+	if err != nil && x.pastDeadline() {
+		return x.pastDeadlineRefusal()
+	}
 	if err != nil {
 		return x.noToken(err)
 	}

@@ -113,7 +113,7 @@ type Proxy struct {
 	says    map[string]authn.Authenticator // by listener
 	streams *streams
 
-	memory *memory // of bodies that are read whole
+	memory *shares // of bodies that are read whole
 	most   int64   // of it
 }
 
@@ -156,7 +156,7 @@ func (p *Proxy) follow(c Config) {
 	}
 	p.says = make(map[string]authn.Authenticator)
 	if c.Before == nil {
-		p.memory, p.streams = new(memory), new(streams)
+		p.memory, p.streams = new(shares), new(streams)
 		p.Begin()
 		return
 	}

@@ -234,3 +234,13 @@ func (b *lockedBuffer) failWith(err error) {
 	defer b.mu.Unlock()
 	b.fail = err
 }
+
+// outcomes are the outcome records among records.
+func outcomes(records []audit.Record) (out []audit.Record) {
+	for _, r := range records {
+		if r.Kind == audit.Outcome {
+			out = append(out, r)
+		}
+	}
+	return out
+}

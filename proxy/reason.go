@@ -29,8 +29,12 @@ const (
 	ReasonLimit            Reason = "limit"                // the rule's or the upstream's rate is used up
 	ReasonTokenUnavailable Reason = "token_unavailable"    // no access token for the service user
 	ReasonTokenRefused     Reason = "token_refused"        // ZITADEL refused the service user's token, a fresh one too
-	ReasonUnreachable      Reason = "upstream_unreachable" // no connection, or it broke before an answer
+	ReasonOverload         Reason = "overload"             // as many requests as may be wait for the upstream
+	ReasonCircuit          Reason = "upstream_circuit"     // the upstream answers nobody, and is asked by probes only
+	ReasonUnreachable      Reason = "upstream_unreachable" // no connection; nothing was sent
+	ReasonUpstreamBroke    Reason = "upstream_broke"       // the connection broke before the answer was whole
 	ReasonUpstreamTimeout  Reason = "upstream_timeout"     // no answer in time
+	ReasonDeadline         Reason = "deadline_exceeded"    // the time that the caller gave the call is over
 	ReasonUpstreamAnswer   Reason = "upstream_answer"      // an answer that is never relayed: a redirect, a 101
 	ReasonCallerGone       Reason = "caller_gone"          // the caller went away first
 	ReasonRuleLost         Reason = "rule_lost"            // a stream whose caller may not go on: by a reload, or at its rule's end
@@ -124,11 +128,17 @@ func wireOf(r Reason) wire {
 		return wire{http.StatusTooManyRequests, codeResourceExhausted, denied}
 	case ReasonEvidence, ReasonBusy, ReasonOwnUsersUnknown, ReasonTokenUnavailable, ReasonTokenRefused, ReasonListenerGone, ReasonEnding:
 		return wire{http.StatusServiceUnavailable, codeUnavailable, "proxy_internal_error"}
+	case ReasonOverload:
+		return wire{http.StatusServiceUnavailable, codeUnavailable, "connection_limit_reached"}
+	case ReasonCircuit:
+		return wire{http.StatusServiceUnavailable, codeUnavailable, "destination_unavailable"}
 	case ReasonUnreachable:
 		return wire{http.StatusBadGateway, codeUnavailable, "destination_unavailable"}
+	case ReasonUpstreamBroke:
+		return wire{http.StatusBadGateway, codeUnavailable, "connection_terminated"}
 	case ReasonUpstreamAnswer:
 		return wire{http.StatusBadGateway, codeUnavailable, "http_protocol_error"}
-	case ReasonUpstreamTimeout:
+	case ReasonUpstreamTimeout, ReasonDeadline:
 		return wire{http.StatusGatewayTimeout, codeDeadlineExceeded, "http_response_timeout"}
 	case ReasonCallerGone:
 		return wire{499, codeCanceled, "connection_terminated"}

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// firstBytes is how much of a body is read before an HTTP/2 upstream hears of
-// the request.
+// firstBytes is how much of a body is read before the upstream hears of the
+// request.
 const firstBytes = 64 << 10
 
 // stream lets a body through that nobody has to look into.
@@ -14,8 +14,7 @@ func (x *exchange) stream() *refusal {
 	if x.isRead {
 		return nil
 	}
-	small := x.in.ContentLength >= 0 && x.in.ContentLength <= firstBytes
-	if x.toHTTP2() && !small && !x.resolved.Operation.Unlisted {
+	if !x.resolved.Operation.Unlisted && (x.toHTTP2() || x.in.ContentLength <= firstBytes) {
 		if r := x.readFirst(); r != nil || x.isRead {
 			return r
 		}
@@ -25,7 +24,8 @@ func (x *exchange) stream() *refusal {
 	return nil
 }
 
-// readFirst reads a body to its end, if it is a small one. Go's HTTP/2 transport
+// readFirst reads a body to its end, if it is a small one, which can be sent
+// again with a fresh token then. Go's HTTP/2 transport
 // holds half a MiB for each body that is large or of unknown length, from the
 // header on: callers who announce bodies and send none would have zproxy hold
 // that. ZITADEL's RPCs are unary, so that nobody misses what comes a little later.

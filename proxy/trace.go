@@ -34,12 +34,12 @@ func (x *exchange) stage(name string) {
 }
 
 // traced makes one attempt, and notes it where requests are traced.
-func (x *exchange) traced(out *http.Request, to http.RoundTripper) (*http.Response, error) {
+func (x *exchange) traced(out *http.Request) (*http.Response, error) {
 	if x.trace == nil {
-		return to.RoundTrip(out)
+		return x.zitadel.roundTrip(out, x.toHTTP2(), x)
 	}
 	answered := x.trace.Send(out, x.record.Operation, x.record.Attempts)
-	res, err := to.RoundTrip(out)
+	res, err := x.zitadel.roundTrip(out, x.toHTTP2(), x)
 	if err != nil {
 		answered(0, err)
 		return nil, err

@@ -16,45 +16,6 @@ var (
 	errSlow = errors.New("reading body: it did not arrive in time")
 )
 
-// memory bounds what bodies that are looked into may hold together. No caller
-// gets more than half of it.
-type memory struct {
-	mu   sync.Mutex
-	most int64
-	held int64
-	of   map[string]int64
-}
-
-// bound says how much there is. What is held beyond it stays.
-func (m *memory) bound(most int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.most = most
-}
-
-func (m *memory) take(caller string, n int64) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.held+n > m.most || m.of[caller]+n > m.most/2 {
-		return false
-	}
-	if m.of == nil {
-		m.of = make(map[string]int64)
-	}
-	m.held += n
-	m.of[caller] += n
-	return true
-}
-
-func (m *memory) give(caller string, n int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.held -= n
-	if m.of[caller] -= n; m.of[caller] == 0 {
-		delete(m.of, caller)
-	}
-}
-
 // lease is the memory that one request has taken. A body may be read on after
 // its handler has ended: what has ended takes nothing any more.
 type lease struct {
