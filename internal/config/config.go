@@ -38,6 +38,8 @@ type Upstream struct {
 	TLS            *UpstreamTLS
 	ForwardHeaders []string // canonical or with a trailing '*'
 	Limit          *Limit
+	Timeouts       Timeouts
+	MaxInFlight    int // requests that wait for the upstream at once (key max_in_flight), default 1,000; beyond it 503
 }
 
 // UpstreamTLS is what zproxy asks of the upstream's TLS beyond the default, and

@@ -45,6 +45,10 @@ func TestLeastFileGetsTheDefaults(t *testing.T) {
 	if c.Limits != want {
 		t.Errorf("limits: %+v", c.Limits)
 	}
+	timeouts := config.Timeouts{Connect: 5 * time.Second, ResponseHeader: time.Minute, Idle: 30 * time.Second, ConnectionAge: 5 * time.Minute, Deadline: 10 * time.Minute}
+	if c.Upstream.Timeouts != timeouts || c.Upstream.MaxInFlight != 1000 {
+		t.Errorf("upstream: %+v", c.Upstream)
+	}
 	if c.Admin != nil || c.Hints || c.Upstream.Address != nil || c.Upstream.Limit != nil {
 		t.Errorf("something is on by default: %+v", c)
 	}
@@ -85,6 +89,8 @@ func TestEveryKeyIsRead(t *testing.T) {
 	same(t, "ca_file", c.Upstream.CAFile, "/run/tls/internal-ca.crt")
 	same(t, "forward_headers", c.Upstream.ForwardHeaders, []string{"x-b3-*", "x-request-id"})
 	same(t, "limit", c.Upstream.Limit, &config.Limit{Rate: 45, Burst: 90})
+	same(t, "timeouts", c.Upstream.Timeouts, config.Timeouts{Connect: 5 * time.Second, ResponseHeader: time.Minute, Idle: 30 * time.Second, ConnectionAge: 5 * time.Minute, Deadline: 10 * time.Minute})
+	same(t, "max_in_flight", c.Upstream.MaxInFlight, 1000)
 	same(t, "unlisted", c.Unlisted, []string{"zitadel.user.v2.UserService/FutureMethod"})
 	same(t, "audit", c.Audit, config.Audit{File: "/var/log/zproxy/audit.jsonl"})
 	same(t, "admin", c.Admin, &config.Admin{Address: "127.0.0.1:9090"})

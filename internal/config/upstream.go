@@ -11,7 +11,7 @@ import (
 )
 
 func (d *decoder) upstream(n ast.Node) Upstream {
-	var u Upstream
+	u := Upstream{Timeouts: defaultTimeouts(), MaxInFlight: DefaultMaxInFlight}
 	unsafe := false
 	var issuer ast.Node
 	d.mapping(n, keys{
@@ -26,6 +26,8 @@ func (d *decoder) upstream(n ast.Node) Upstream {
 			}
 		},
 		"limit":            func(n ast.Node) { u.Limit = d.limit(n) },
+		"timeouts":         func(n ast.Node) { d.timeouts(n, &u.Timeouts) },
+		"max_in_flight":    func(n ast.Node) { u.MaxInFlight = int(d.whole(n, 1, 1_000_000)) },
 		"unsafe_plaintext": func(n ast.Node) { unsafe = d.boolean(n) },
 	}, "issuer: https://acme.zitadel.cloud")
 	if u.Issuer == nil {

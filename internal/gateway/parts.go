@@ -15,7 +15,6 @@ import (
 	"github.com/zproxy/zproxy/internal/zitadel"
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/operation"
-	"github.com/zproxy/zproxy/proxy"
 )
 
 // Rules compiles the rules of cfg against the catalogue of this build and the
@@ -89,12 +88,6 @@ func placed(cfg *config.Config, err error, out config.Faults) error {
 	return out
 }
 
-func newUpstream(cfg *config.Config, trust *tls.Config) (*proxy.Upstream, error) {
-	return proxy.NewUpstream(proxy.UpstreamConfig{
-		Issuer: cfg.Upstream.Issuer, Address: cfg.Upstream.Address, TLS: trust,
-	})
-}
-
 // newSource reads the credential of one service user.
 func newSource(cfg *config.Config, u config.ServiceUser, trust *tls.Config, observe func(serviceuser.Event)) (*serviceuser.Source, error) {
 	return serviceuser.New(serviceuser.Config{
@@ -147,6 +140,7 @@ func tokenTransport(trust *tls.Config) *http.Transport {
 		TLSClientConfig:     trust.Clone(),
 		TLSHandshakeTimeout: 5 * time.Second,
 		// Tokens are fetched hours apart: an idle connection would only be found dead.
-		DisableKeepAlives: true,
+		DisableKeepAlives:      true,
+		MaxResponseHeaderBytes: 64 << 10,
 	}
 }

@@ -25,7 +25,10 @@ func names(cfg *config.Config, loaded time.Time) telemetry.Names {
 // shown is how things are, for the metrics.
 func (g *Gateway) shown() telemetry.State {
 	n := g.current.Load()
-	s := telemetry.State{Ready: g.Ready(), AuditHealthy: g.audit.Healthy()}
+	s := telemetry.State{
+		Ready: g.Ready(), AuditHealthy: g.audit.Healthy(),
+		InFlight: n.upstream.InFlight(), CircuitOpen: n.upstream.CircuitOpen(),
+	}
 	for name, source := range n.sources {
 		now := source.Status()
 		s.ServiceUsers = append(s.ServiceUsers, telemetry.ServiceUser{

@@ -29,6 +29,7 @@ type Metrics struct {
 	evidence  evidence
 	listeners listeners
 	reload    reload
+	circuit   prometheus.Counter
 }
 
 // New returns metrics of a program of this version; see [Metrics.Configure] and
@@ -37,7 +38,7 @@ func New(version string) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		requests: newRequests(), upstream: newUpstream(), tokens: newTokens(), evidence: newEvidence(), listeners: newListeners(),
-		reload: newReload(),
+		reload: newReload(), circuit: newCircuit(),
 	}
 	m.operations.Store(newOperations(nil))
 	none := func() State { return State{} }
@@ -45,7 +46,7 @@ func New(version string) *Metrics {
 	m.registry.MustRegister(newBuildInfo(version), stateCollector{m},
 		m.requests.decided, m.requests.seconds, m.requests.own, m.upstream.answers, m.upstream.again, m.upstream.seconds,
 		m.tokens.fetches, m.tokens.discarded, m.tokens.obtained, m.tokens.changes, m.evidence.records, m.evidence.failures, m.evidence.seconds,
-		m.listeners.reloads, m.listeners.refused, m.reload.reloads, m.reload.loaded,
+		m.listeners.reloads, m.listeners.refused, m.reload.reloads, m.reload.loaded, m.circuit,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

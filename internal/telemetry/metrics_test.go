@@ -141,6 +141,8 @@ func TestEventsOfTokensAndFilesAreCounted(t *testing.T) {
 	m.ConfigurationReloaded(nil)
 	m.ConfigurationReloaded(errors.New("no"))
 	m.Crowded("mesh")
+	m.Circuit(true)
+	m.Circuit(false)
 	lines := page(t, m)
 	for _, want := range []string{
 		`zproxy_token_fetches_total{result="done",service_user="reader"} 1`,
@@ -154,6 +156,7 @@ func TestEventsOfTokensAndFilesAreCounted(t *testing.T) {
 		`zproxy_configuration_reloads_total{result="done"} 1`,
 		`zproxy_configuration_reloads_total{result="failed"} 1`,
 		`zproxy_connections_refused_total{listener="mesh"} 1`,
+		`zproxy_upstream_circuit_opened_total 1`,
 	} {
 		has(t, lines, want)
 	}
@@ -187,7 +190,7 @@ func TestWhatIsNotKnownHasNoSeries(t *testing.T) {
 	m := telemetry.New("v1.2.3")
 	m.Show(func() telemetry.State {
 		return telemetry.State{
-			AuditHealthy: true,
+			AuditHealthy: true, InFlight: 3, CircuitOpen: true,
 			ServiceUsers: []telemetry.ServiceUser{{Name: "reader", Ready: true, TokenExpiry: time.Unix(2000, 0)}, {Name: "pat"}},
 			Listeners:    []telemetry.Listener{{Name: "mesh", CertificateExpiry: time.Unix(3000, 0)}},
 		}
@@ -195,6 +198,8 @@ func TestWhatIsNotKnownHasNoSeries(t *testing.T) {
 	lines := page(t, m)
 	has(t, lines, `zproxy_ready 0`)
 	has(t, lines, `zproxy_audit_healthy 1`)
+	has(t, lines, `zproxy_upstream_in_flight 3`)
+	has(t, lines, `zproxy_upstream_circuit_open 1`)
 	has(t, lines, `zproxy_service_user_ready{service_user="reader"} 1`)
 	has(t, lines, `zproxy_service_user_ready{service_user="pat"} 0`)
 	has(t, lines, `zproxy_token_expiry_timestamp_seconds{service_user="reader"} 2000`)

@@ -13,6 +13,10 @@ type State struct {
 	Ready bool
 	// AuditHealthy is whether the last audit record could be written.
 	AuditHealthy bool
+	// InFlight is how many requests wait for ZITADEL.
+	InFlight int
+	// CircuitOpen is whether requests are refused because ZITADEL answers none.
+	CircuitOpen  bool
 	ServiceUsers []ServiceUser
 	Listeners    []Listener
 }
@@ -42,7 +46,7 @@ func (m *Metrics) Show(state func() State) { m.state.Store(&state) }
 type stateCollector struct{ m *Metrics }
 
 // gauges are those of [State].
-type gauges struct{ ready, audit, user, token, credential, certificate, crl *prometheus.Desc }
+type gauges struct{ ready, audit, inFlight, circuit, user, token, credential, certificate, crl *prometheus.Desc }
 
 func newGauges() gauges {
 	gauge := func(name, help string, labels ...string) *prometheus.Desc {
@@ -51,6 +55,8 @@ func newGauges() gauges {
 	return gauges{
 		ready:       gauge("zproxy_ready", "1 while requests can be served, as /readyz says, else 0."),
 		audit:       gauge("zproxy_audit_healthy", "1 while audit records can be written, else 0: requests are refused then."),
+		inFlight:    gauge("zproxy_upstream_in_flight", "Requests that wait for ZITADEL, or whose answers it is sending."),
+		circuit:     gauge("zproxy_upstream_circuit_open", "1 while requests are refused because ZITADEL answers none, else 0."),
 		user:        gauge("zproxy_service_user_ready", "1 while the service user holds a good token, else 0.", "service_user"),
 		token:       gauge("zproxy_token_expiry_timestamp_seconds", "Unix time at which the held access token ends.", "service_user"),
 		credential:  gauge("zproxy_credential_expiry_timestamp_seconds", "Unix time at which the service user's key, secret or token ends, where that is known.", "service_user"),
@@ -62,7 +68,7 @@ func newGauges() gauges {
 // Describe implements [prometheus.Collector].
 func (stateCollector) Describe(to chan<- *prometheus.Desc) {
 	g := newGauges()
-	for _, d := range []*prometheus.Desc{g.ready, g.audit, g.user, g.token, g.credential, g.certificate, g.crl} {
+	for _, d := range []*prometheus.Desc{g.ready, g.audit, g.inFlight, g.circuit, g.user, g.token, g.credential, g.certificate, g.crl} {
 		to <- d
 	}
 }
@@ -81,6 +87,8 @@ func (c stateCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	tell(g.ready, truth(state.Ready))
 	tell(g.audit, truth(state.AuditHealthy))
+	tell(g.inFlight, float64(state.InFlight))
+	tell(g.circuit, truth(state.CircuitOpen))
 	for _, u := range state.ServiceUsers {
 		tell(g.user, truth(u.Ready), u.Name)
 		end(g.token, u.TokenExpiry, u.Name)
