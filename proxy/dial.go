@@ -16,8 +16,8 @@ type dialer struct {
 	trust  *tls.Config
 }
 
-func newDialer(within time.Duration, trust *tls.Config) *dialer {
-	return &dialer{within: within, trust: trust, tcp: net.Dialer{KeepAlive: 15 * time.Second}}
+func newDialer(within time.Duration, names *net.Resolver, trust *tls.Config) *dialer {
+	return &dialer{within: within, trust: trust, tcp: net.Dialer{KeepAlive: 15 * time.Second, Resolver: names}}
 }
 
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {

@@ -34,6 +34,8 @@ type UpstreamConfig struct {
 	// TLS is how the upstream is trusted and what proves zproxy to it. If nil, the
 	// system's roots and no certificate. Without ServerName it is the issuer's host.
 	TLS *tls.Config
+	// Resolver finds addresses of names. If nil, the system's way.
+	Resolver *net.Resolver
 	// Timeouts bound what is waited for.
 	Timeouts Timeouts
 	// MaxInFlight bounds the requests that wait for the upstream at once; no
@@ -121,7 +123,7 @@ func baseTransport(c UpstreamConfig, protocol string) *http.Transport {
 		trust.ServerName = c.Issuer.Hostname()
 	}
 	trust.NextProtos = []string{protocol}
-	d := newDialer(c.Timeouts.Connect, trust)
+	d := newDialer(c.Timeouts.Connect, c.Resolver, trust)
 	return &http.Transport{
 		DialContext:            d.dial,
 		DialTLSContext:         d.dialTLS,
