@@ -126,7 +126,7 @@ func wireOf(r Reason) wire {
 		return wire{http.StatusRequestEntityTooLarge, codeResourceExhausted, malformed}
 	case ReasonLimit:
 		return wire{http.StatusTooManyRequests, codeResourceExhausted, denied}
-	case ReasonEvidence, ReasonBusy, ReasonOwnUsersUnknown, ReasonTokenUnavailable, ReasonTokenRefused, ReasonListenerGone, ReasonEnding:
+	case Reason(authn.ReasonKeysUnavailable), ReasonEvidence, ReasonBusy, ReasonOwnUsersUnknown, ReasonTokenUnavailable, ReasonTokenRefused, ReasonListenerGone, ReasonEnding:
 		return wire{http.StatusServiceUnavailable, codeUnavailable, "proxy_internal_error"}
 	case ReasonOverload:
 		return wire{http.StatusServiceUnavailable, codeUnavailable, "connection_limit_reached"}
@@ -143,7 +143,7 @@ func wireOf(r Reason) wire {
 	case ReasonCallerGone:
 		return wire{499, codeCanceled, "connection_terminated"}
 	}
-	if strings.HasPrefix(string(r), "certificate_") { // authn/clientcert has a dozen of them
+	if strings.HasPrefix(string(r), "certificate_") || strings.HasPrefix(string(r), "jwt_") { // authn/clientcert and authn/workload have a dozen each
 		return wire{http.StatusUnauthorized, codeUnauthenticated, denied}
 	}
 	return wire{http.StatusInternalServerError, codeInternal, "proxy_internal_error"}

@@ -79,6 +79,9 @@ func (i *Issuer) Run(ctx context.Context) error {
 	}
 }
 
+// Fetch reads the keys once, as Run does. It is for checking a configuration.
+func (i *Issuer) Fetch(ctx context.Context) error { return i.refresh(ctx) }
+
 // refresh reads the keys once. What it cannot read leaves the old in use.
 func (i *Issuer) refresh(ctx context.Context) error {
 	before := i.state.Load()

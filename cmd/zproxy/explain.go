@@ -99,7 +99,7 @@ func (q question) who(cfg *config.Config) (authn.Caller, error) {
 	}
 	caller, err := authn.ParseCaller(name)
 	if err != nil {
-		return authn.Caller{}, &failure{exitUsage, "callers are spelled unix:<name>, anonymous:<name>, dns:<name> or spiffe://<trust domain>/<path>", err}
+		return authn.Caller{}, &failure{exitUsage, "callers are spelled unix:<name>, anonymous:<name>, dns:<name>, spiffe://<trust domain>/<path> or jwt:<issuer name>/<subject>", err}
 	}
 	return caller, nil
 }
@@ -108,6 +108,10 @@ func (q question) who(cfg *config.Config) (authn.Caller, error) {
 func comesThrough(l config.Listener, caller string) bool {
 	if c := l.ClientCertificate; c != nil {
 		return strings.HasPrefix(caller, "spiffe://") && slices.Contains(c.Identity, "spiffe") || strings.HasPrefix(caller, "dns:") && slices.Contains(c.Identity, "dns")
+	}
+	if name, ok := strings.CutPrefix(caller, "jwt:"); ok {
+		name, _, _ = strings.Cut(name, "/")
+		return slices.ContainsFunc(l.BearerJWT, func(i config.JWTIssuer) bool { return i.Name == name })
 	}
 	return slices.Contains(callersOf(l), caller)
 }
@@ -121,6 +125,9 @@ func callersOf(l config.Listener) []string {
 		return []string{"spiffe://<trust domain>/<path>", "dns:<name>"}
 	}
 	var all []string
+	for _, i := range l.BearerJWT {
+		all = append(all, "jwt:"+i.Name+"/<subject>")
+	}
 	for _, u := range l.Unix {
 		all = append(all, "unix:"+u.Name)
 	}

@@ -68,6 +68,7 @@ type Listener struct {
 	Anonymous         string // name of the anonymous caller
 	Unix              []UnixCaller
 	ClientCertificate *ClientCertificate
+	BearerJWT         []JWTIssuer
 }
 
 // TLS is how a listener proves itself: by files, by ACME, or by SPIFFE.

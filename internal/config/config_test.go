@@ -220,3 +220,28 @@ func TestBundlesTakeThePlaceOfACAFile(t *testing.T) {
 		t.Errorf("client_certificate: %+v", c)
 	}
 }
+
+func TestIssuersAreRead(t *testing.T) {
+	c := load(t, "../../configs/kubernetes.yaml")
+	same(t, "issuers", c.Listeners[0].BearerJWT, []config.JWTIssuer{{
+		Name: "cluster", Issuer: "https://kubernetes.default.svc.cluster.local", Audience: "zproxy", JWKSURL: "https://kubernetes.default.svc/openid/v1/jwks",
+		CAFile: "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", BearerTokenFile: "/var/run/secrets/kubernetes.io/serviceaccount/token",
+	}})
+	if !c.HasIssuer("cluster") || c.HasIssuer("ci") {
+		t.Error("issuers are not found by their names")
+	}
+	text := strings.NewReplacer("0.0.0.0:8443", "10.1.0.5:8443").Replace(example(t, "kubernetes.yaml"))
+	tls := text[strings.Index(text, "    tls:"):strings.Index(text, "    callers:")]
+	for place, fine := range map[string]bool{
+		tls: true, "    allow_from: [10.1.0.0/16]\n" + tls: true, "    unsafe_plaintext: true\n": true, "    allow_from: [10.1.0.0/16]\n": false, "": false,
+	} {
+		if _, err := config.Parse("x.yaml", []byte(strings.Replace(text, tls, place, 1))); (err == nil) != fine {
+			t.Errorf("%q: %v", place, err)
+		}
+	}
+	for _, address := range []string{"127.0.0.1:8443", "unix:/run/zproxy.sock"} {
+		if _, err := config.Parse("x.yaml", []byte(strings.NewReplacer(tls, "", "10.1.0.5:8443", address).Replace(text))); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}

@@ -48,6 +48,9 @@ func (d *decoder) judge(l *listenerFile) {
 	unix := l.Network == "unix"
 	if l.at != nil && l.Network == "tcp" && l.ClientCertificate == nil && l.where.IsValid() && !l.where.IsLoopback() {
 		switch {
+		case l.TLS == nil && !l.unsafe && len(l.BearerJWT) > 0:
+			d.wrong(l.at, "the listener is plain and open beyond loopback: tokens would cross the network in clear, and whoever reads one is its caller", "add tls, listen on 127.0.0.1 or a unix socket, or say unsafe_plaintext: true")
+		case len(l.BearerJWT) > 0:
 		case l.TLS == nil && !l.unsafe:
 			d.wrong(l.at, "the listener is plain and open beyond loopback: whoever reaches it is its caller", "listen on 127.0.0.1 or a unix socket, tell callers by tls and client_certificate, or say unsafe_plaintext: true with allow_from")
 		case len(l.AllowFrom) == 0 && !l.badFrom:
@@ -64,6 +67,8 @@ func (d *decoder) judge(l *listenerFile) {
 		d.misplaced("allow_from", "allow_from is for callers without a certificate", "remove it; certificates tell the callers")
 	case l.ClientCertificate != nil && len(l.Hosts) > 0:
 		d.misplaced("hosts", "hosts is for callers without a certificate", "remove it; certificates tell the callers")
+	case len(l.BearerJWT) > 0 && len(l.Hosts) > 0:
+		d.misplaced("hosts", "hosts is for callers without a proof of their own", "remove it; tokens tell the callers")
 	case unix && l.TLS != nil:
 		d.misplaced("tls", "a unix socket has no TLS", "remove it; the kernel tells the callers")
 	case l.TLS != nil && l.unsafe:
@@ -158,54 +163,38 @@ func (d *decoder) callers(n ast.Node, l *listenerFile) {
 		"anonymous":          func(n ast.Node) { l.Anonymous = d.name(n) },
 		"unix":               func(n ast.Node) { l.Unix = d.unixCallers(n) },
 		"client_certificate": func(n ast.Node) { l.ClientCertificate = d.clientCertificate(n) },
+		"bearer_jwt":         func(n ast.Node) { l.BearerJWT = d.bearerJWT(n) },
 	})
 	ways := 0
-	for _, given := range [...]bool{l.Anonymous != "", len(l.Unix) > 0, l.ClientCertificate != nil} {
+	for _, given := range [...]bool{l.Anonymous != "", len(l.Unix) > 0, l.ClientCertificate != nil, len(l.BearerJWT) > 0} {
 		if given {
 			ways++
 		}
 	}
 	if len(d.faults) == before && ways != 1 {
-		d.wrong(n, "exactly one way to tell callers is needed", "anonymous: <name>, unix: with at least one caller, or client_certificate: {ca_file: …}")
+		d.wrong(n, "exactly one way to tell callers is needed", "anonymous: <name>, unix: with at least one caller, client_certificate: {ca_file: …}, or bearer_jwt: with at least one issuer; for two ways, use two listeners")
 	}
 }
 
 // unixCallers reads {crm: {uid: 1001}}.
 func (d *decoder) unixCallers(n ast.Node) []UnixCaller {
-	values, ok := mappingValues(n)
-	if !ok {
-		d.wrong(n, "names and ids are needed here, not "+kind(n), "write crm: {uid: 1001}")
-		return nil
-	}
 	var out []UnixCaller
-	seen := make(map[string]bool)
-	for _, v := range values {
-		key, ok := v.Key.(*ast.StringNode)
-		if !ok {
-			d.fault(at(v.Key), d.named("a caller's name must be plain text"), "quote it")
-			continue
-		}
-		d.within("."+key.Value, at(key), func() {
-			c := UnixCaller{Name: d.name(key)}
-			if seen[c.Name] {
-				d.fault(at(key), d.named("the caller is given twice"), "keep one of them")
-			}
-			seen[c.Name] = true
-			d.mapping(v.Value, keys{
-				"uid": func(n ast.Node) { id := uint32(d.whole(n, 0, 1<<32-2)); c.UID = &id },
-				"gid": func(n ast.Node) { id := uint32(d.whole(n, 0, 1<<32-2)); c.GID = &id },
-			})
-			if (c.UID == nil) == (c.GID == nil) {
-				d.fault(at(key), d.named("exactly one of uid and gid is needed"), "write {uid: 1001} or {gid: 2000}")
-			}
-			for _, o := range out {
-				if sameID(o.UID, c.UID) || sameID(o.GID, c.GID) {
-					d.fault(at(key), d.named("the caller "+o.Name+" has this id already, and would always come first"), "give each caller an id of its own")
-				}
-			}
-			out = append(out, c)
+	d.entries(n, "names and ids are needed here", "write crm: {uid: 1001}", func(key *ast.StringNode, name string, value ast.Node) {
+		c := UnixCaller{Name: name}
+		d.mapping(value, keys{
+			"uid": func(n ast.Node) { id := uint32(d.whole(n, 0, 1<<32-2)); c.UID = &id },
+			"gid": func(n ast.Node) { id := uint32(d.whole(n, 0, 1<<32-2)); c.GID = &id },
 		})
-	}
+		if (c.UID == nil) == (c.GID == nil) {
+			d.fault(at(key), d.named("exactly one of uid and gid is needed"), "write {uid: 1001} or {gid: 2000}")
+		}
+		for _, o := range out {
+			if sameID(o.UID, c.UID) || sameID(o.GID, c.GID) {
+				d.fault(at(key), d.named("the caller "+o.Name+" has this id already, and would always come first"), "give each caller an id of its own")
+			}
+		}
+		out = append(out, c)
+	})
 	return out
 }
 

@@ -17,8 +17,12 @@ func masked(line string) string {
 			line = line[:end] + " " + dots
 		}
 	}
-	if from := strings.Index(line, "://"); from >= 0 {
-		from += len("://")
+	for from := 0; ; {
+		next := strings.Index(line[from:], "://")
+		if next < 0 {
+			break
+		}
+		from += next + len("://")
 		end := strings.IndexAny(line[from:]+" ", " \"'")
 		if user := strings.LastIndex(line[from:from+end], "@"); user >= 0 {
 			line = line[:from] + dots + line[from+user:]

@@ -62,6 +62,7 @@ func (c *Config) references(usersRead bool) Faults {
 	unique("service user", "service_users[%d].name", users)
 	unique("rule", "rules[%d].name", rules)
 	c.addresses(fault)
+	c.issuers(fault)
 	for i, r := range c.Rules {
 		if r.As != "" && r.As != "caller" && usersRead && !slices.Contains(users, r.As) {
 			fix := "name one of service_users, or caller"

@@ -34,6 +34,9 @@ const beyondSchema = `
 admin-address-taken admin-beyond-loopback admin-pprof-beyond-loopback
 callers-client-certificate callers-client-certificate-allow-from callers-client-certificate-hosts
 callers-client-certificate-dns-by-bundles callers-client-certificate-without-ca
+callers-bearer-jwt-hosts callers-bearer-jwt-issuer-a-name callers-bearer-jwt-issuer-in-clear callers-bearer-jwt-issuer-twice
+callers-bearer-jwt-jwks-file-and-ca callers-bearer-jwt-jwks-file-and-token callers-bearer-jwt-jwks-two-ways callers-bearer-jwt-jwks-with-user
+callers-bearer-jwt-plain callers-bearer-jwt-two-meanings
 callers-unix-on-tcp callers-unix-same-uid
 forward-header-authorization forward-header-browser forward-header-cookie forward-header-framing forward-header-grpc-metadata
 forward-header-hop-by-hop forward-header-host-override forward-header-method-override forward-header-proxy forward-header-tenant

@@ -52,10 +52,12 @@ type readiness struct {
 	Draining bool `json:"draining,omitempty"`
 	// Configuration is what serves, and why the last reload was refused.
 	Configuration configuration `json:"configuration"`
+	// Issuers are those whose tokens name callers, as "<listener>/<issuer name>".
+	Issuers map[string]issuerReadiness `json:"issuers,omitempty"`
 }
 
 // readiness tells from memory whether requests can be served: every service
-// user holds a token and records can be written. It never asks the upstream,
+// user holds a token, the keys of every issuer were had, and records can be written. It never asks the upstream,
 // whose failure must not take all of the gateway's instances out of service.
 func (g *Gateway) readiness() readiness {
 	n := g.current.Load()
@@ -72,6 +74,9 @@ func (g *Gateway) readiness() readiness {
 		r.ServiceUsers[name] = u
 		r.Ready = r.Ready && status.Ready
 	}
+	var known bool
+	r.Issuers, known = n.issuersReady()
+	r.Ready = r.Ready && known
 	for _, f := range n.fronts {
 		if f.secured == nil {
 			continue

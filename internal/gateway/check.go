@@ -52,6 +52,7 @@ func Check(ctx context.Context, cfg *config.Config, options CheckOptions) ([]Fin
 		findings = append(findings, Finding{Level: Fault, About: "upstream", Message: err.Error()})
 	}
 	findings = append(findings, checkTLS(ctx, cfg, options.Offline)...)
+	findings = append(findings, checkIssuers(ctx, cfg, options.Offline)...)
 	caller := checker{cfg: cfg, catalogue: catalogue, rules: rules, ask: asker(cfg, trust)}
 	if !options.Offline {
 		findings = append(findings, caller.discovery(ctx))
@@ -115,6 +116,10 @@ func checkRules(cfg *config.Config, rules *policy.Policy) []Finding {
 			pattern, err := authn.ParseCallerPattern(name)
 			if err == nil && !certificates && (strings.HasPrefix(pattern.String(), "spiffe://") || strings.HasPrefix(pattern.String(), "dns:")) {
 				out = append(out, Finding{Level: Warning, About: "rule " + r.Name, Message: "no listener has the caller " + name + ", for none asks for client certificates; add client_certificate to one, or remove it here"})
+				continue
+			}
+			if err == nil && pattern.Kind() == authn.KindJWT && !cfg.HasIssuer(issuerOf(pattern)) {
+				out = append(out, Finding{Level: Warning, About: "rule " + r.Name, Message: "no listener has the caller " + name + ", for none has the issuer " + issuerOf(pattern) + "; add it to bearer_jwt of one, or remove it here"})
 				continue
 			}
 			caller, err := authn.ParseCaller(name)

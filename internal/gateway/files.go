@@ -34,6 +34,9 @@ func FilesOf(cfg *config.Config) Files {
 		if c := l.ClientCertificate; c != nil {
 			f.Read = append(f.Read, c.CAFile, c.CRLFile)
 		}
+		for _, i := range l.BearerJWT {
+			f.Read = append(f.Read, i.JWKSFile, i.CAFile, i.BearerTokenFile)
+		}
 		if l.TLS == nil {
 			continue
 		}

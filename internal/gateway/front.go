@@ -55,7 +55,7 @@ func (g *Gateway) fronts(n, before *generation) error {
 			return err
 		}
 		n.fronts = append(n.fronts, f)
-		says, err := authenticator(l, f.secured)
+		says, err := n.authenticator(l, f.secured)
 		if err != nil {
 			return fmt.Errorf("preparing listener %s: %w", l.Name, err)
 		}
@@ -180,9 +180,12 @@ func newServer(g *Gateway, h http.Handler) *http.Server {
 }
 
 // authenticator says who is on a connection of l.
-func authenticator(l config.Listener, s *secured) (authn.Authenticator, error) {
+func (n *generation) authenticator(l config.Listener, s *secured) (authn.Authenticator, error) {
 	if s != nil && s.verifier != nil {
 		return s.verifier, nil
+	}
+	if len(l.BearerJWT) > 0 {
+		return n.bearers(l)
 	}
 	if l.Anonymous != "" {
 		return authn.NewAnonymous(authn.AnonymousConfig{

@@ -28,6 +28,7 @@ type generation struct {
 	policy    *policy.Policy
 	trust     *trusted
 	sources   map[string]*source
+	issuers   map[string]*issuer // of listeners whose callers show tokens, as "<listener>/<issuer name>"
 	own       *ownuser.Users
 	upstream  *upstream
 	proxy     *proxy.Proxy
@@ -69,6 +70,9 @@ func (g *Gateway) assemble(n, before *generation) error {
 		return err
 	}
 	if n.sources, err = g.sources(n.cfg, n.trust, before); err != nil {
+		return err
+	}
+	if n.issuers, err = g.issuers(n.cfg, before); err != nil {
 		return err
 	}
 	n.own = ownUsers(n.cfg, n.sources, n.trust.tls, g.log)
@@ -131,6 +135,9 @@ func (n *generation) start(j *jobs, before *generation) {
 	for _, s := range n.sources {
 		s.enter(j)
 	}
+	for _, i := range n.issuers {
+		i.enter(j)
+	}
 	for _, f := range n.fronts {
 		if before == nil || !before.has(f) {
 			f.obtain(j)
@@ -139,8 +146,8 @@ func (n *generation) start(j *jobs, before *generation) {
 	n.stop = j.start(n.own.Run)
 }
 
-// firstTokens gives the first fetch of every service user, and of every
-// listener's certificate, a moment, so that those who call at once are served; a
+// firstTokens gives the first fetch of every service user, of every issuer's
+// keys, and of every listener's certificate, a moment, so that those who call at once are served; a
 // failed or slow one holds nothing up.
 func (n *generation) firstTokens(ctx context.Context, moment time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, moment)
@@ -148,6 +155,9 @@ func (n *generation) firstTokens(ctx context.Context, moment time.Duration) {
 	var all sync.WaitGroup
 	for _, s := range n.sources {
 		all.Go(func() { _, _ = s.Next(ctx, nil) }) // the source tells of its failures itself
+	}
+	for _, i := range n.issuers {
+		all.Go(func() { i.first(ctx) })
 	}
 	for _, f := range n.fronts {
 		if f.secured != nil {
@@ -202,6 +212,9 @@ func (n *generation) end() {
 	n.stop()
 	for _, s := range n.sources {
 		s.leave()
+	}
+	for _, i := range n.issuers {
+		i.leave()
 	}
 	n.upstream.leave()
 }

@@ -28,11 +28,12 @@ func (g *Gateway) shown() telemetry.State {
 	s := telemetry.State{
 		Ready: g.Ready(), AuditHealthy: g.audit.Healthy(),
 		InFlight: n.upstream.InFlight(), CircuitOpen: n.upstream.CircuitOpen(),
+		Issuers: n.issuerStates(),
 	}
 	for name, source := range n.sources {
 		now := source.Status()
 		s.ServiceUsers = append(s.ServiceUsers, telemetry.ServiceUser{
-			Name: name, Ready: now.Ready, TokenExpiry: now.Expiry, CredentialExpiry: now.CredentialExpiry,
+			Name: name, Ready: now.Ready, TokenExpiry: now.Expiry, CredentialExpiry: source.upkeep.expiry(),
 		})
 	}
 	for _, f := range n.fronts {

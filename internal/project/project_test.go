@@ -55,7 +55,7 @@ var allowed = map[string][]string{
 	"internal/bootstrap":                 {"authn/serviceuser", "internal/keys", "internal/zitadel"},
 	"proxy": {"authn", "authn/serviceuser", "internal/audit", "internal/listener", "internal/ownuser", "policy", "policy/message",
 		"policy/operation", "policy/organization", "proxy/limit"},
-	"internal/gateway": {"authn", "authn/clientcert", "authn/serviceuser", "internal/acme", "internal/audit", "internal/config", "internal/keys", "internal/listener", "internal/ownuser", "internal/spiffe", "internal/telemetry", "internal/zitadel",
+	"internal/gateway": {"authn", "authn/clientcert", "authn/serviceuser", "authn/workload", "internal/acme", "internal/audit", "internal/config", "internal/keys", "internal/listener", "internal/ownuser", "internal/spiffe", "internal/telemetry", "internal/zitadel",
 		"policy", "policy/cases", "policy/operation", "policy/role", "proxy", "proxy/limit"},
 	"internal/sandbox": {"internal/descriptors"},
 	"cmd/zproxy": {"authn", "authn/serviceuser", "internal/audit", "internal/bootstrap", "internal/config", "internal/confine", "internal/devcerts", "internal/gateway", "internal/keys", "internal/observed", "internal/systemd", "internal/telemetry", "internal/zitadel",

@@ -36,6 +36,7 @@ func exposed(t *testing.T) map[string][]string {
 		return telemetry.State{
 			ServiceUsers: []telemetry.ServiceUser{{Name: "reader", TokenExpiry: end, CredentialExpiry: end}},
 			Listeners:    []telemetry.Listener{{Name: "mesh", CertificateExpiry: end, CRLExpiry: end}},
+			Issuers:      []telemetry.Issuer{{Listener: "pods", Name: "cluster", Ready: true, Keys: 2, Fetched: end}},
 		}
 	})
 	families, err := m.Gatherer().Gather()

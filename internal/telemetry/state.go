@@ -19,6 +19,7 @@ type State struct {
 	CircuitOpen  bool
 	ServiceUsers []ServiceUser
 	Listeners    []Listener
+	Issuers      []Issuer
 }
 
 // ServiceUser is how one service user is.
@@ -39,6 +40,16 @@ type Listener struct {
 	CertificateExpiry, CRLExpiry time.Time
 }
 
+// Issuer is how the keys of one issuer of tokens are.
+type Issuer struct {
+	Listener, Name string
+	// Ready is whether its tokens can be verified; Keys counts those that can be
+	// used, and Fetched is when they were last confirmed, zero for never.
+	Ready   bool
+	Keys    int
+	Fetched time.Time
+}
+
 // Show has state asked whenever metrics are.
 func (m *Metrics) Show(state func() State) { m.state.Store(&state) }
 
@@ -46,7 +57,7 @@ func (m *Metrics) Show(state func() State) { m.state.Store(&state) }
 type stateCollector struct{ m *Metrics }
 
 // gauges are those of [State].
-type gauges struct{ ready, audit, inFlight, circuit, user, token, credential, certificate, crl *prometheus.Desc }
+type gauges struct{ ready, audit, inFlight, circuit, user, token, credential, certificate, crl, issuer, keys, fetched *prometheus.Desc }
 
 func newGauges() gauges {
 	gauge := func(name, help string, labels ...string) *prometheus.Desc {
@@ -62,13 +73,16 @@ func newGauges() gauges {
 		credential:  gauge("zproxy_credential_expiry_timestamp_seconds", "Unix time at which the service user's key, secret or token ends, where that is known.", "service_user"),
 		certificate: gauge("zproxy_certificate_expiry_timestamp_seconds", "Unix time at which the listener's certificate ends, the first of several.", "listener"),
 		crl:         gauge("zproxy_crl_expiry_timestamp_seconds", "Unix time at which the first of the listener's CRLs ends.", "listener"),
+		issuer:      gauge("zproxy_issuer_ready", "1 while the issuer's tokens can be verified, else 0.", "listener", "issuer"),
+		keys:        gauge("zproxy_issuer_keys", "Keys of the issuer that tokens can be verified with.", "listener", "issuer"),
+		fetched:     gauge("zproxy_issuer_keys_fetched_timestamp_seconds", "Unix time at which the issuer's keys were last confirmed.", "listener", "issuer"),
 	}
 }
 
 // Describe implements [prometheus.Collector].
 func (stateCollector) Describe(to chan<- *prometheus.Desc) {
 	g := newGauges()
-	for _, d := range []*prometheus.Desc{g.ready, g.audit, g.inFlight, g.circuit, g.user, g.token, g.credential, g.certificate, g.crl} {
+	for _, d := range []*prometheus.Desc{g.ready, g.audit, g.inFlight, g.circuit, g.user, g.token, g.credential, g.certificate, g.crl, g.issuer, g.keys, g.fetched} {
 		to <- d
 	}
 }
@@ -80,9 +94,9 @@ func (c stateCollector) Collect(to chan<- prometheus.Metric) {
 	tell := func(d *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
-	end := func(d *prometheus.Desc, at time.Time, label string) {
+	end := func(d *prometheus.Desc, at time.Time, labels ...string) {
 		if !at.IsZero() {
-			tell(d, seconds(at), label)
+			tell(d, seconds(at), labels...)
 		}
 	}
 	tell(g.ready, truth(state.Ready))
@@ -97,6 +111,11 @@ func (c stateCollector) Collect(to chan<- prometheus.Metric) {
 	for _, l := range state.Listeners {
 		end(g.certificate, l.CertificateExpiry, l.Name)
 		end(g.crl, l.CRLExpiry, l.Name)
+	}
+	for _, i := range state.Issuers {
+		tell(g.issuer, truth(i.Ready), i.Listener, i.Name)
+		tell(g.keys, float64(i.Keys), i.Listener, i.Name)
+		end(g.fetched, i.Fetched, i.Listener, i.Name)
 	}
 }
 
