@@ -113,7 +113,7 @@ be refused; 2 the command line or the configuration is at fault.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("see `"+c.CommandPath()+" --help`", "%w", err)
 	})
-	root.AddCommand(newRun(), newCheck(), newExplain(), newPolicy(), newOperations(), newBootstrap(), newCerts(), newHealth(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newExplain(), newPolicy(), newOperations(), newBootstrap(), newKeys(), newCerts(), newHealth(), newVersion())
 	return root
 }
 
