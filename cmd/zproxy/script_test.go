@@ -34,6 +34,7 @@ func TestCommands(t *testing.T) {
 			"keys":     countKeys,
 			"roles":    compareRoles,
 			"crowd":    crowd,
+			"replaced": replaced,
 			"freeport": freePort,
 			"request":  request,
 			"expand":   expandFile,

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -87,4 +88,16 @@ func crowd(ts *testscript.TestScript, _ bool, _ []string) {
 	} {
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
 	}
+}
+
+// replaced (replaced FILE COPY) waits until FILE is no longer as COPY is.
+func replaced(ts *testscript.TestScript, _ bool, args []string) {
+	was := ts.ReadFile(args[1])
+	for range 3000 {
+		if ts.ReadFile(args[0]) != was {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ts.Fatalf("%s was not replaced within 30 s", args[0])
 }

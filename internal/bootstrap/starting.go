@@ -39,6 +39,7 @@ service_users:
   - name: %s
     private_key_jwt:
       key_file: %q
+      rotate: {}                             # zproxy replaces the key by itself, every 30 days
 rules:                                       # nothing else is allowed
   - name: local
     callers: ["anonymous:local"]

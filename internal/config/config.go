@@ -122,13 +122,26 @@ type ServiceUser struct {
 
 // The kinds of service users. Files are read by authn/serviceuser.
 type (
-	// PrivateKeyJWT signs with ZITADEL's key file.
-	PrivateKeyJWT struct{ KeyFile string }
+	// PrivateKeyJWT signs with ZITADEL's key file, which zproxy replaces by itself
+	// if Rotate is not nil.
+	PrivateKeyJWT struct {
+		KeyFile string
+		Rotate  *Rotation
+	}
 	// ClientCredentials uses a client secret. UserID is optional (key user_id):
 	// the file does not name the user, and operations aimed at it are to be refused.
-	ClientCredentials struct{ ClientID, ClientSecretFile, UserID string }
-	// PersonalAccessToken is sent as it is. UserID as above.
-	PersonalAccessToken struct{ TokenFile, UserID string }
+	// Expires (key expires) is when the secret is to be replaced, for the warning: ZITADEL
+	// ends none. The zero time is never.
+	ClientCredentials struct {
+		ClientID, ClientSecretFile, UserID string
+		Expires                            time.Time
+	}
+	// PersonalAccessToken is sent as it is. UserID and Expires as above; without
+	// Expires ZITADEL is asked.
+	PersonalAccessToken struct {
+		TokenFile, UserID string
+		Expires           time.Time
+	}
 	// SystemUser signs tokens of the System API itself.
 	SystemUser struct{ User, KeyFile, Audience string }
 )

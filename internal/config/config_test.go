@@ -72,9 +72,11 @@ func TestEveryKeyIsRead(t *testing.T) {
 	}
 	same(t, "listeners", c.Listeners, listeners)
 	same(t, "service users", c.ServiceUsers, []config.ServiceUser{
-		{Name: "directory-reader", PrivateKeyJWT: &config.PrivateKeyJWT{KeyFile: "/run/secrets/directory-reader.json"}},
+		{Name: "directory-reader", PrivateKeyJWT: &config.PrivateKeyJWT{KeyFile: "/run/secrets/directory-reader.json", Rotate: &config.Rotation{
+			Every: 720 * time.Hour, BeforeExpiry: 168 * time.Hour, Lifetime: 2160 * time.Hour, Grace: time.Hour,
+		}}},
 		{Name: "provisioner", ClientCredentials: &config.ClientCredentials{ClientID: "provisioner", ClientSecretFile: "/run/secrets/provisioner.secret", UserID: "287345091734012345"}},
-		{Name: "exporter", PersonalAccessToken: &config.PersonalAccessToken{TokenFile: "/run/secrets/exporter.pat", UserID: "287345091734012346"}},
+		{Name: "exporter", PersonalAccessToken: &config.PersonalAccessToken{TokenFile: "/run/secrets/exporter.pat", UserID: "287345091734012346", Expires: time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC)}},
 		{Name: "platform", SystemUser: &config.SystemUser{User: "platform", KeyFile: "/run/secrets/platform.pem", Audience: "https://acme.zitadel.cloud"}},
 	})
 	same(t, "first rule", c.Rules[0], config.Rule{
@@ -243,5 +245,22 @@ func TestIssuersAreRead(t *testing.T) {
 		if _, err := config.Parse("x.yaml", []byte(strings.NewReplacer(tls, "", "10.1.0.5:8443", address).Replace(text))); err != nil {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+func TestRotationOfNothingIsAllDefaults(t *testing.T) {
+	text := strings.Replace(example(t, "minimal.yaml"), "{key_file: key.json}", "{key_file: key.json, rotate: {}}", 1)
+	c, err := config.Parse("rotate.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Rotation{
+		Every: config.DefaultRotateEvery, BeforeExpiry: config.DefaultRotateBeforeExpiry, Lifetime: config.DefaultRotateLifetime, Grace: config.DefaultRotateGrace,
+	}
+	if got := c.ServiceUsers[0].PrivateKeyJWT.Rotate; got == nil || *got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if c := load(t, "../../configs/minimal.yaml"); c.ServiceUsers[0].PrivateKeyJWT.Rotate != nil {
+		t.Error("rotates without being told to")
 	}
 }

@@ -46,8 +46,8 @@ limit-rate-zero limits-header-too-large
 listener-address-port-out-of-range listener-address-twice listener-allow-from-mapped listener-allow-from-stray-bits
 listener-tls-empty listener-tls-spiffe-and-files listener-tls-spiffe-unclean listener-tls-open listener-tls-plaintext listener-tls-two-ways listener-tls-unix listener-tls-without-key
 listener-host-with-port listener-mode-on-tcp listener-name-twice listener-open-beyond-loopback listener-open-without-allow-from
-rule-as-misspelled rule-as-unknown rule-name-twice rule-until test-about-both test-about-nothing test-request
-service-user-name-twice socket-allow-from socket-hosts socket-mode-beyond-bits
+rotate-at-once rotate-keys-pile-up rule-as-misspelled rule-as-unknown rule-name-twice rule-until test-about-both test-about-nothing test-request
+service-user-expires service-user-name-twice socket-allow-from socket-hosts socket-mode-beyond-bits
 utf8-broken yaml-anchor yaml-directive yaml-merge-key yaml-second-document yaml-several-lines-of-text yaml-tag
 `
 

@@ -18,7 +18,10 @@ func (d *decoder) serviceUser(n ast.Node) ServiceUser {
 		},
 		"private_key_jwt": kind(func(n ast.Node) {
 			u.PrivateKeyJWT = new(PrivateKeyJWT)
-			d.mapping(n, keys{"key_file": func(n ast.Node) { u.PrivateKeyJWT.KeyFile = d.text(n) }}, "key_file: /run/secrets/key.json")
+			d.mapping(n, keys{
+				"key_file": func(n ast.Node) { u.PrivateKeyJWT.KeyFile = d.text(n) },
+				"rotate":   func(n ast.Node) { u.PrivateKeyJWT.Rotate = d.rotation(n) },
+			}, "key_file: /run/secrets/key.json")
 		}),
 		"client_credentials": kind(func(n ast.Node) {
 			c := new(ClientCredentials)
@@ -27,6 +30,7 @@ func (d *decoder) serviceUser(n ast.Node) ServiceUser {
 				"client_id":          func(n ast.Node) { c.ClientID = d.text(n) },
 				"client_secret_file": func(n ast.Node) { c.ClientSecretFile = d.text(n) },
 				"user_id":            func(n ast.Node) { c.UserID = d.userID(n) },
+				"expires":            func(n ast.Node) { c.Expires = d.instant(n) },
 			}, "client_id: <the service user's user name>", "client_secret_file: /run/secrets/client.secret")
 		}),
 		"personal_access_token": kind(func(n ast.Node) {
@@ -35,6 +39,7 @@ func (d *decoder) serviceUser(n ast.Node) ServiceUser {
 			d.mapping(n, keys{
 				"token_file": func(n ast.Node) { p.TokenFile = d.text(n) },
 				"user_id":    func(n ast.Node) { p.UserID = d.userID(n) },
+				"expires":    func(n ast.Node) { p.Expires = d.instant(n) },
 			}, "token_file: /run/secrets/token.pat")
 		}),
 		"system_user": kind(func(n ast.Node) {

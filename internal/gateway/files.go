@@ -19,6 +19,9 @@ func FilesOf(cfg *config.Config) Files {
 		switch {
 		case u.PrivateKeyJWT != nil:
 			f.Read = append(f.Read, u.PrivateKeyJWT.KeyFile)
+			if u.PrivateKeyJWT.Rotate != nil { // it is replaced, and what is under way stands beside it
+				f.Write = append(f.Write, u.PrivateKeyJWT.KeyFile)
+			}
 		case u.ClientCredentials != nil:
 			f.Read = append(f.Read, u.ClientCredentials.ClientSecretFile)
 		case u.PersonalAccessToken != nil:

@@ -1,7 +1,7 @@
 package gateway
 
 import (
-	"time"
+	"crypto/tls"
 
 	"github.com/zproxy/zproxy/authn/serviceuser"
 	"github.com/zproxy/zproxy/internal/config"
@@ -18,22 +18,25 @@ func Asker(cfg *config.Config) (*zitadel.Client, error) {
 	return asker(cfg, trust), nil
 }
 
-// Keeper looks after the key file of u, a service user with one.
+// Keeper looks after the key file of u, a service user with one, as its
+// configuration says or else by the defaults.
 func Keeper(cfg *config.Config, u config.ServiceUser) (*keys.Keeper, error) {
 	trust, err := upstreamTLS(cfg.Upstream)
 	if err != nil {
 		return nil, err
 	}
+	return keeper(cfg, u, trust), nil
+}
+
+func keeper(cfg *config.Config, u config.ServiceUser, trust *tls.Config) *keys.Keeper {
+	plan := keys.Plan{Lifetime: config.DefaultRotateLifetime, Grace: config.DefaultRotateGrace}
+	if r := u.PrivateKeyJWT.Rotate; r != nil {
+		plan = keys.Plan(*r)
+	}
 	return &keys.Keeper{
 		File:     u.PrivateKeyJWT.KeyFile,
 		Tokens:   serviceuser.Config{Name: u.Name, Issuer: cfg.Upstream.Issuer, Address: cfg.Upstream.Address, Transport: tokenTransport(trust)},
 		Registry: asker(cfg, trust),
-		Plan:     keys.Plan{Lifetime: defaultLifetime, Grace: defaultGrace},
-	}, nil
+		Plan:     plan,
+	}
 }
-
-// What holds for keys that no plan of the configuration is about.
-const (
-	defaultLifetime = 90 * 24 * time.Hour
-	defaultGrace    = time.Hour
-)

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -15,8 +14,9 @@ import (
 // configuration and credential stay as they are: a reload costs no token.
 type source struct {
 	*serviceuser.Source
-	user  config.ServiceUser
-	trust *trusted
+	user   config.ServiceUser
+	trust  *trusted
+	upkeep *upkeep
 
 	users atomic.Int64 // generations
 	stop  func()       // nil: not started
@@ -39,7 +39,7 @@ func (g *Gateway) sources(cfg *config.Config, trust *trusted, before *generation
 			faults = append(faults, fmt.Errorf("service user %s: %w", u.Name, err))
 			continue
 		}
-		all[u.Name] = &source{Source: made, user: u, trust: trust}
+		all[u.Name] = &source{Source: made, user: u, trust: trust, upkeep: newUpkeep(cfg, u, made, trust.tls, g.log, g.metrics.KeyRotated)}
 	}
 	return all, errors.Join(faults...)
 }
@@ -49,10 +49,12 @@ func (s *source) is(u config.ServiceUser, trust *trusted) bool {
 	return s.trust.equal(trust) && reflect.DeepEqual(s.user, u) && s.UpToDate()
 }
 
-// enter counts one more generation, and starts fetching for the first.
+// enter counts one more generation, and starts fetching, and looking after the
+// credential, for the first.
 func (s *source) enter(j *jobs) {
 	if s.users.Add(1) == 1 {
-		s.stop = j.start(func(ctx context.Context) error { return s.Run(ctx) })
+		fetching, upkeep := j.start(s.Run), j.start(s.upkeep.Run)
+		s.stop = func() { upkeep(); fetching() }
 	}
 }
 

@@ -29,6 +29,7 @@ type Metrics struct {
 	evidence  evidence
 	listeners listeners
 	reload    reload
+	rotations *prometheus.CounterVec
 	circuit   prometheus.Counter
 }
 
@@ -38,7 +39,7 @@ func New(version string) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		requests: newRequests(), upstream: newUpstream(), tokens: newTokens(), evidence: newEvidence(), listeners: newListeners(),
-		reload: newReload(), circuit: newCircuit(),
+		reload: newReload(), rotations: newRotations(), circuit: newCircuit(),
 	}
 	m.operations.Store(newOperations(nil))
 	none := func() State { return State{} }
@@ -46,7 +47,7 @@ func New(version string) *Metrics {
 	m.registry.MustRegister(newBuildInfo(version), stateCollector{m},
 		m.requests.decided, m.requests.seconds, m.requests.own, m.upstream.answers, m.upstream.again, m.upstream.seconds,
 		m.tokens.fetches, m.tokens.discarded, m.tokens.obtained, m.tokens.changes, m.evidence.records, m.evidence.failures, m.evidence.seconds,
-		m.listeners.reloads, m.listeners.refused, m.reload.reloads, m.reload.loaded, m.circuit,
+		m.listeners.reloads, m.listeners.refused, m.reload.reloads, m.reload.loaded, m.rotations, m.circuit,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -72,6 +73,8 @@ func (m *Metrics) Configure(n Names) {
 	}
 	for _, name := range n.ServiceUsers {
 		m.tokens.begin(name)
+		m.rotations.WithLabelValues(name, done)
+		m.rotations.WithLabelValues(name, failed)
 	}
 }
 
