@@ -7,18 +7,19 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 IMAGE ?= zproxy:$(VERSION)
+BINARY ?= bin/zproxy
 CERTIFICATES ?= /etc/ssl/certs/ca-certificates.crt
 BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.revision=$(REVISION)'
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: build rootfs image help check format vet staticcheck race allocations cover mutation generated fuzz test bench soak demo clean
+.PHONY: build rootfs image packages deployment release-notes release-dry help check format vet staticcheck race allocations cover mutation generated fuzz test bench soak demo clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-check: format vet staticcheck race allocations cover generated fuzz ## all that CI runs; import edges, linked modules and README blocks are tests in internal/project
+check: format vet staticcheck race allocations cover generated fuzz deployment ## all that CI runs; import edges, linked modules and README blocks are tests in internal/project
 
 format: ## fail on files that gofmt would change
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted, run gofmt -w:"; echo "$$files"; exit 1; fi
@@ -60,7 +61,7 @@ fuzz: ## each fuzz target for FUZZTIME (5s)
 	done
 
 build: ## bin/zproxy: static, and the same bytes for the same commit
-	$(BUILD) -o bin/zproxy ./cmd/zproxy
+	$(BUILD) -o $(BINARY) ./cmd/zproxy
 
 rootfs: ## bin/rootfs: what the image holds
 	rm -rf bin/rootfs
@@ -72,6 +73,25 @@ rootfs: ## bin/rootfs: what the image holds
 
 image: ## the image, by docker, buildah or podman, and what it says of its version
 	@IMAGE='$(IMAGE)' VERSION='$(VERSION)' REVISION='$(REVISION)' SOURCE_DATE_EPOCH='$(SOURCE_DATE_EPOCH)' deploy/image/build
+
+packages: build ## the Debian and RPM packages, in dist/
+	@mkdir -p dist
+	@for format in deb rpm; do \
+	  VERSION='$(VERSION)' GOARCH="$$(go env GOARCH)" BINARY='$(BINARY)' SOURCE_DATE_EPOCH='$(SOURCE_DATE_EPOCH)' \
+	    go tool -modfile=internal/deploytest/go.mod nfpm package --config deploy/package/nfpm.yaml --packager $$format --target dist/; \
+	done
+
+deployment: ## the image, units, packages, manifests, compose file and release configuration
+	cd internal/deploytest && go vet ./... && go test -timeout 15m ./...
+
+release-notes: ## what CHANGELOG.md says of VERSION
+	@awk -v v='[$(VERSION)]' '/^## / {on = index($$0, "## " v) == 1; next} on' CHANGELOG.md | sed '/./,$$!d'
+
+release-dry: ## a release that is not published: as far as the tools that are here go
+	@command -v goreleaser > /dev/null || { echo "goreleaser is not here; go install github.com/goreleaser/goreleaser/v2@v2.15.1 takes some minutes"; exit 1; }
+	goreleaser check
+	@skip=publish,sign; for tool in syft; do command -v $$tool > /dev/null || { echo "no SBOMs: $$tool is not here"; skip=$$skip,sbom; }; done; \
+	goreleaser release --snapshot --clean --skip=$$skip
 
 test: ## all tests, without the race detector
 	go test ./...
