@@ -113,7 +113,7 @@ func TestCallersDeadlineIsKeptInEachProtocol(t *testing.T) {
 		t.Errorf("it took %v", d)
 	}
 	for _, r := range outcomes(g.records(t, 16)) {
-		if r.Reason != "deadline_exceeded" || r.Attempts != 1 || r.Effect != "allow" {
+		if r.Reason != "deadline_exceeded" || r.Attempts > 1 || r.Effect != "allow" {
 			t.Errorf("record %+v", r)
 		}
 	}
