@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
-	"time"
 
 	"github.com/zproxy/zproxy/internal/audit"
 	"github.com/zproxy/zproxy/internal/config"
@@ -32,74 +31,6 @@ func (g *Gateway) adminFront(n, before *generation) error {
 	taker := socket.NewTaker()
 	n.admin = &front{name: l.Name, socket: socket, taker: taker, serving: taker, http: newServer(g, pages)}
 	return nil
-}
-
-// userReadiness is what /readyz says of one service user.
-type userReadiness struct {
-	Ready  bool       `json:"ready"`
-	Expiry *time.Time `json:"token_expires,omitempty"`
-	Error  string     `json:"error,omitempty"`
-}
-
-// readiness is what /readyz says.
-type readiness struct {
-	Ready        bool                     `json:"ready"`
-	ServiceUsers map[string]userReadiness `json:"service_users"`
-	Audit        bool                     `json:"audit"`
-	// Listeners are those that cannot shake hands, or whose files were not taken.
-	Listeners map[string]string `json:"listeners,omitempty"`
-	// Draining is true once zproxy is about to end.
-	Draining bool `json:"draining,omitempty"`
-	// Configuration is what serves, and why the last reload was refused.
-	Configuration configuration `json:"configuration"`
-	// Issuers are those whose tokens name callers, as "<listener>/<issuer name>".
-	Issuers map[string]issuerReadiness `json:"issuers,omitempty"`
-}
-
-// readiness tells from memory whether requests can be served: every service
-// user holds a token, the keys of every issuer were had, and records can be written. It never asks the upstream,
-// whose failure must not take all of the gateway's instances out of service.
-func (g *Gateway) readiness() readiness {
-	n := g.current.Load()
-	r := readiness{Ready: g.audit.Healthy(), ServiceUsers: make(map[string]userReadiness), Audit: g.audit.Healthy(), Configuration: g.state.now(n)}
-	for name, s := range n.sources {
-		status := s.Status()
-		u := userReadiness{Ready: status.Ready}
-		if !status.Expiry.IsZero() {
-			u.Expiry = &status.Expiry
-		}
-		if status.Err != nil {
-			u.Error = status.Err.Error()
-		}
-		r.ServiceUsers[name] = u
-		r.Ready = r.Ready && status.Ready
-	}
-	var known bool
-	r.Issuers, known = n.issuersReady()
-	r.Ready = r.Ready && known
-	for _, f := range n.fronts {
-		if f.secured == nil {
-			continue
-		}
-		fault := f.secured.fault(time.Now())
-		r.Ready = r.Ready && fault == ""
-		if err := f.files.failure(); err != nil && fault == "" {
-			fault = err.Error() // the files read before serve on
-		}
-		if fault == "" {
-			fault = f.secured.concern()
-		}
-		if fault != "" {
-			if r.Listeners == nil {
-				r.Listeners = make(map[string]string)
-			}
-			r.Listeners[f.name] = fault
-		}
-	}
-	if g.draining.Load() {
-		r.Ready, r.Draining = false, true
-	}
-	return r
 }
 
 // Ready tells whether requests can be served, as /readyz does.

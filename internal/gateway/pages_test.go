@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -80,5 +81,26 @@ func TestProfilesAreThereOnlyWhenAskedFor(t *testing.T) {
 	code, text := get("/debug/pprof/cmdline")
 	if code == 200 && strings.Contains(text, filepath.Base(os.Args[0])) {
 		t.Error("the command line is shown")
+	}
+}
+
+func TestReadinessTellsOfEachPart(t *testing.T) {
+	_, text := adminOf(t, "")("/readyz")
+	var told struct {
+		Ready        bool
+		ServiceUsers map[string]struct{ Ready bool } `json:"service_users"`
+		Listeners    map[string]struct {
+			Ready   bool
+			Address string
+		}
+		Audit struct {
+			Ready bool
+			File  string
+		}
+	}
+	check(t, json.Unmarshal([]byte(text), &told))
+	local := told.Listeners["local"]
+	if !told.Ready || !told.ServiceUsers["pat"].Ready || !told.Audit.Ready || filepath.Base(told.Audit.File) != "audit.jsonl" || !local.Ready || !strings.HasPrefix(local.Address, "127.0.0.1:") {
+		t.Error(text)
 	}
 }
