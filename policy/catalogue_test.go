@@ -29,6 +29,7 @@ const (
 	getMyUser  = "zitadel.auth.v1.AuthService/GetMyUser"
 	addMyOTP   = "zitadel.auth.v1.AuthService/AddMyAuthFactorOTP"
 	userinfo   = "oidc/userinfo"
+	myAvatar   = "assets/UploadMyUserAvatar"
 	newMethod  = "zitadel.user.v2.UserService/ListNew"
 	otherUsers = "zitadel.user.v2beta.UserService/ListUsers"
 )
@@ -36,12 +37,13 @@ const (
 func newCatalogue() catalogue {
 	c := catalogue{
 		{Name: getUser}, {Name: listUsers}, {Name: listKeys},
-		{Name: addKey, Hazards: operation.MintsCredential | operation.PlantsCredential | operation.OwnUser},
+		{Name: addKey, Changes: true, NamesUser: true, Hazards: operation.MintsCredential | operation.PlantsCredential | operation.OwnUser},
 		{Name: setMail, Hazards: operation.ReturnsCode},
 		{Name: oldOrg, Deprecated: true},
 		{Name: getMyUser, Hazards: operation.OwnUser},
-		{Name: addMyOTP, Hazards: operation.OwnUser | operation.MintsCredential},
+		{Name: addMyOTP, Changes: true, Hazards: operation.OwnUser | operation.MintsCredential},
 		{Name: userinfo}, {Name: newMethod, Unlisted: true}, {Name: otherUsers},
+		{Name: myAvatar, Changes: true, Hazards: operation.OwnUser},
 	}
 	for i, op := range c {
 		op.Index = i

@@ -21,7 +21,17 @@ func toAccept(op *operation.Operation, as string) operation.Hazards {
 	return op.Hazards
 }
 
+// ChangesItself tells the operations that change the user whose token it is and
+// name nobody: performed as a service user, the service user itself. Only rules
+// with [AsCaller] may have them.
+func ChangesItself(op *operation.Operation) bool {
+	return op.Changes && (strings.HasPrefix(string(op.Name), authService) || op.Hazards&operation.OwnUser != 0 && !op.NamesUser)
+}
+
+// authService begins the names of the operations that are about the token's own user.
+const authService = "zitadel.auth.v1.AuthService/"
+
 // takesCallerToken tells the operations that a caller's own user token is for.
 func takesCallerToken(name operation.Name) bool {
-	return name == "oidc/userinfo" || strings.HasPrefix(string(name), "zitadel.auth.v1.AuthService/")
+	return name == "oidc/userinfo" || strings.HasPrefix(string(name), authService)
 }

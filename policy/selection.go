@@ -65,8 +65,16 @@ func (c *compiler) learn(r *compiled) {
 	}
 }
 
-// own keeps a caller's token to the operations that it is for.
+// own keeps a caller's token to the operations that it is for, and service users
+// from those that would change the service user itself.
 func (c *compiler) own(r *compiled, item int, op *operation.Operation) {
+	if r.As != AsCaller && ChangesItself(op) {
+		fix := "remove it"
+		if takesCallerToken(op.Name) {
+			fix = "name it in a rule with as: caller, where it changes the caller's own user"
+		}
+		c.fault("operations", item, fmt.Sprintf("%s changes the user whose token it is, which would be the service user itself", op.Name), fix)
+	}
 	if r.As == AsCaller && !r.Learn && !takesCallerToken(op.Name) {
 		c.fault("operations", item, fmt.Sprintf("%s is not for the caller's own token", op.Name),
 			"with as: caller name oidc/userinfo or operations of zitadel.auth.v1.AuthService, or name a service user")

@@ -61,3 +61,31 @@ func TestImportsFromElsewhereAreNotWithin(t *testing.T) {
 		}
 	}
 }
+
+// What the Auth API changes is the user whose token it is.
+func TestNoServiceUserChangesItselfByTheAuthAPI(t *testing.T) {
+	c, err := operation.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := 0
+	for _, op := range c.Operations() {
+		if !strings.HasPrefix(string(op.Name), "zitadel.auth.v1.") {
+			continue
+		}
+		r := rule("me", []string{crm}, []string{string(op.Name)}, func(r *policy.Rule) { r.Hazards = op.Hazards.Names() })
+		if _, err := policy.Compile(c, []policy.Rule{r}); (err == nil) == op.Changes {
+			t.Errorf("%s as a service user: %v", op.Name, err)
+		}
+		r.As = policy.AsCaller
+		if _, err := policy.Compile(c, []policy.Rule{r}); err != nil {
+			t.Errorf("%s as its caller: %v", op.Name, err)
+		}
+		if op.Changes {
+			changes++
+		}
+	}
+	if changes < 25 {
+		t.Errorf("only %d operations change something", changes)
+	}
+}

@@ -130,6 +130,10 @@ func (u *Use) count(r *audit.Record) error {
 		u.leave("it was allowed, and the record has no name of a service user")
 		return nil
 	}
+	if policy.ChangesItself(op) && (!allowed || r.ServiceUser != policy.AsCaller) {
+		u.leave("it would change the service user itself; name it in a rule with as: caller")
+		return nil
+	}
 	p := pair{r.Caller, op.Name, r.ServiceUser}
 	if !allowed {
 		p.serviceUser = ""

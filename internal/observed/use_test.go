@@ -12,11 +12,14 @@ import (
 	"github.com/zproxy/zproxy/internal/observed"
 )
 
+const changesMe = "zitadel.auth.v1.AuthService/UpdateMyUserName"
+
 func TestWhatNoRuleShallAllowIsLeftOut(t *testing.T) {
 	u := use(t, t.TempDir(), observed.Filter{},
 		denied("unix:crm", users+"LockUser", "own_service_user"), denied("unix:crm", users+"LockUser", "own_service_user"),
 		denied("unix:crm", users+"CreateUser", "organization_not_allowed"), denied("", users+"CreateUser", "unknown_caller"),
 		denied("unix:crm", "", "not_canonical"), denied("unix:crm", "zitadel.user.v9.UserService/Fly", "no_rule"), denied("nobody", users+"LockUser", "no_rule"),
+		allowed("unix:crm", changesMe, "reader"), denied("unix:crm", changesMe, "no_rule"),
 		allowed("unix:crm", users+"ListUsers", ""), allowed("unix:crm", users+"ListUsers", "reader\n    hazards: [bulk]"), allowed("unix:crm", users+"ListUsers", "a\x00b"))
 	if got := u.Rules("reader").Rules(); len(got) != 0 {
 		t.Errorf("proposed %+v", got)
@@ -32,8 +35,9 @@ func TestWhatNoRuleShallAllowIsLeftOut(t *testing.T) {
 		"the record has no whole caller; names of more than 256 bytes are cut in records",
 		"it was allowed, and the record has no name of a service user", "it was refused for what it asked (organization_not_allowed)",
 		"the request was no operation (not_canonical)", "this build does not know zitadel.user.v9.UserService/Fly",
+		"it would change the service user itself; name it in a rule with as: caller",
 	}
-	if total != 10 || u.Records() != 10 || len(texts) != len(want) || texts[0] != "it was allowed, and the record has no name of a service user" {
+	if total != 12 || u.Records() != 12 || len(texts) != len(want) || texts[0] != "it was allowed, and the record has no name of a service user" {
 		t.Errorf("left out %q, %d", texts, total)
 	}
 	for _, w := range want {
