@@ -100,14 +100,22 @@ func (r *compiled) names(caller authn.Caller) bool {
 }
 
 // Hint is the line of YAML that would allow op for caller, "" where none would
-// because there is no such caller or operation, or where it is allowed already.
+// because there is no such caller or operation, or no rule may have it, and
+// where it is allowed already.
 func (p *Policy) Hint(caller authn.Caller, op *operation.Operation) string {
 	if !p.knows(op) || caller.IsZero() || p.index.cell(caller, op.Index).allow != 0 {
 		return ""
 	}
-	hint := fmt.Sprintf("add to a rule with callers [%q]: operations: [%s]", caller, op.Name)
-	if op.Hazards != 0 {
-		hint += fmt.Sprintf(", hazards: [%s]", hazardList(op.Hazards))
+	who, hazards := fmt.Sprintf("callers [%q]", caller), op.Hazards
+	if ChangesItself(op) {
+		if !takesCallerToken(op.Name) || caller.Kind() == authn.KindJWT {
+			return ""
+		}
+		who, hazards = who+" and as: caller", toAccept(op, AsCaller)
+	}
+	hint := fmt.Sprintf("add to a rule with %s: operations: [%s]", who, op.Name)
+	if hazards != 0 {
+		hint += fmt.Sprintf(", hazards: [%s]", hazardList(hazards))
 	}
 	return hint
 }

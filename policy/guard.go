@@ -28,17 +28,28 @@ type guard struct {
 
 // refused is why a guard does not let a request through; the zero refused: it does.
 type refused struct {
-	reason Reason
-	detail string
+	reason  Reason
+	detail  string
+	foreign string // the organization that is not the rule's, where it is named by id
+}
+
+// outside is why a request is not within the organizations.
+func outside(err error) refused {
+	no := refused{reason: ReasonOrganization, detail: err.Error()}
+	var foreign *organization.ForeignError
+	if errors.As(err, &foreign) {
+		no.foreign = foreign.ID
+	}
+	return no
 }
 
 // holds judges the request. The organization is what goes upstream as x-zitadel-orgid.
 func (g *guard) holds(caller authn.Caller, op *operation.Operation, facts Facts) (org string, no refused) {
 	if !g.until.IsZero() && (facts.Now.IsZero() || !facts.Now.Before(g.until)) {
-		return "", refused{ReasonEnded, "the rule ended at " + g.until.UTC().Format(time.RFC3339)}
+		return "", refused{reason: ReasonEnded, detail: "the rule ended at " + g.until.UTC().Format(time.RFC3339)}
 	}
 	if g.messages.has(op.Index) && facts.Message == nil {
-		return "", refused{ReasonUnreadable, "the request message is not known"}
+		return "", refused{reason: ReasonUnreadable, detail: "the request message is not known"}
 	}
 	if len(g.pins) > 0 {
 		org = facts.Organization
@@ -46,22 +57,22 @@ func (g *guard) holds(caller authn.Caller, op *operation.Operation, facts Facts)
 		case org == "":
 			org = g.pins[0]
 		case !slices.Contains(g.pins, org):
-			return "", refused{ReasonOrganization, fmt.Sprintf("x-zitadel-orgid names organization %q, which the rule does not allow", org)}
+			return "", outside(&organization.ForeignError{Where: "x-zitadel-orgid", ID: org})
 		}
 		if field := fetched(facts.Message); field != "" {
-			return "", refused{ReasonOrganization, field + " has ZITADEL fetch what may be of any organization; send it in the request"}
+			return "", refused{reason: ReasonOrganization, detail: field + " has ZITADEL fetch what may be of any organization; send it in the request"}
 		}
 		request := organization.Request{Message: facts.Message, Variables: facts.Variables}
 		if err := organization.Within(request, g.limited[op.Index], g.pins); err != nil {
-			return "", refused{ReasonOrganization, err.Error()}
+			return "", outside(err)
 		}
 	}
 	if g.conditions != nil {
 		if err := g.never[op.Index]; err != nil {
-			return "", refused{ReasonCondition, "its condition has no meaning for this operation: " + err.Error()}
+			return "", refused{reason: ReasonCondition, detail: "its condition has no meaning for this operation: " + err.Error()}
 		}
 		if err := g.conditions[op.Index].Holds(facts.Message, caller.String(), string(op.Name)); err != nil {
-			return "", refused{ReasonCondition, err.Error()}
+			return "", refused{reason: ReasonCondition, detail: err.Error()}
 		}
 	}
 	return org, refused{}

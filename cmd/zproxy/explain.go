@@ -25,6 +25,7 @@ type question struct {
 	config, caller, listener, contentType string
 	body, organization                    string
 	headers                               []string
+	extra                                 proxy.HeaderPatterns // that the configuration lets pass besides
 }
 
 func newExplain() *cobra.Command {
@@ -64,6 +65,7 @@ func explain(w io.Writer, q question, args []string) error {
 	if err != nil {
 		return err
 	}
+	q.extra = proxy.NewHeaderPatterns(cfg.Upstream.ForwardHeaders)
 	caller, err := q.who(cfg)
 	if err != nil {
 		return err
@@ -75,7 +77,7 @@ func explain(w io.Writer, q question, args []string) error {
 	if !slices.ContainsFunc(cfg.Listeners, func(l config.Listener) bool { return comesThrough(l, caller.String()) }) {
 		fmt.Fprintf(w, "note        no listener has the caller %s\n", caller)
 	}
-	return explainDecision(w, rules, caller, subject, q, proxy.NewHeaderPatterns(cfg.Upstream.ForwardHeaders))
+	return explainDecision(w, rules, caller, subject, q)
 }
 
 // who is the caller that the flags name, checked against the listener if one is given.
@@ -154,6 +156,7 @@ func asked(w io.Writer, catalogue *operation.Catalogue, q question, args []strin
 	switch {
 	case errors.As(err, &refused):
 		fmt.Fprintf(w, "refused     %s: %s\n", refused.Reason, refused.Detail)
+		explainHeaders(w, s, q)
 		return s, &failure{exitFailed, "", errors.New("the request would be refused before any rule is asked")}
 	case errors.As(err, &unreadable):
 		printSubject(w, s, r)
@@ -195,19 +198,20 @@ func printOperation(w io.Writer, op *operation.Operation) {
 	}
 }
 
-func explainDecision(w io.Writer, rules *policy.Policy, caller authn.Caller, s cases.Subject, q question, extra proxy.HeaderPatterns) error {
+func explainDecision(w io.Writer, rules *policy.Policy, caller authn.Caller, s cases.Subject, q question) error {
 	d := rules.Decide(caller, s.Operation, s.Facts)
 	considered := rules.Explain(caller, s.Operation, s.Facts)
 	depends := d.Effect != policy.Allow && slices.ContainsFunc(considered, func(c policy.Consideration) bool { return c.Depends && !c.Shadow })
 	switch {
 	case d.Effect == policy.Allow:
 		fmt.Fprintf(w, "decision    allow, by rule %s, as %s\n", d.Rule, d.As)
-		explainHeaders(w, d, s, q, extra)
+		explainOrganization(w, d, q)
 	case depends:
 		fmt.Fprintf(w, "decision    depends on the request, which rules look into\n")
 	default:
 		fmt.Fprintf(w, "decision    deny (%s)\n", d.Reason)
 	}
+	explainHeaders(w, s, q)
 	if d.Shadow != "" {
 		fmt.Fprintf(w, "shadow      rule %s would allow it\n", d.Shadow)
 	}
@@ -221,14 +225,14 @@ func explainDecision(w io.Writer, rules *policy.Policy, caller authn.Caller, s c
 	case depends:
 		return &failure{exitFailed, `give it with --body '{"organizationId": "..."}'`, errors.New("what would be decided depends on the request message")}
 	}
-	if hint := rules.Hint(caller, s.Operation); hint != "" {
-		fmt.Fprintf(w, "\nto allow it, %s\n", hint)
+	if change := rules.Change(caller, s.Operation, s.Facts); change != "" {
+		fmt.Fprintf(w, "\nto allow it, %s\n", change)
 	}
 	return &failure{exitFailed, "", errors.New("the request would be refused")}
 }
 
-// explainHeaders says what becomes of x-zitadel-orgid and of the headers asked about.
-func explainHeaders(w io.Writer, d policy.Decision, s cases.Subject, q question, extra proxy.HeaderPatterns) {
+// explainOrganization says what becomes of x-zitadel-orgid in a request that is allowed.
+func explainOrganization(w io.Writer, d policy.Decision, q question) {
 	switch {
 	case d.Organization != "":
 		fmt.Fprintf(w, "header      x-zitadel-orgid: %s, set by the rule\n", d.Organization)
@@ -237,10 +241,14 @@ func explainHeaders(w io.Writer, d policy.Decision, s cases.Subject, q question,
 	case q.organization != "":
 		fmt.Fprintln(w, "header      x-zitadel-orgid is dropped: the rule has no organizations")
 	}
+}
+
+// explainHeaders says whether the headers asked about would pass, allowed or not.
+func explainHeaders(w io.Writer, s cases.Subject, q question) {
 	for _, given := range q.headers {
 		name, _, _ := strings.Cut(given, ":")
 		does := "is dropped"
-		if extra.Passes(name, s.Resolved.Protocol) {
+		if q.extra.Passes(name, s.Resolved.Protocol) {
 			does = "passes"
 		}
 		fmt.Fprintf(w, "header      %s %s\n", strings.TrimSpace(name), does)

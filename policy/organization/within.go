@@ -18,9 +18,20 @@ type Request struct {
 	Variables []operation.Variable
 }
 
+// ForeignError tells of an organization that a request names by its id, and
+// that is not allowed.
+type ForeignError struct {
+	Where string // "the path", "queries[0].organization_id"
+	ID    string // as in the request
+}
+
+func (e *ForeignError) Error() string {
+	return fmt.Sprintf("%s names organization %q, which the rule does not allow", e.Where, e.ID)
+}
+
 // Within tells why a request that is limited by by does not stay within allowed,
-// or nil: every organization that it names is one of allowed, and the field or
-// filter that limits it is there. The error is for the caller: it quotes what
+// or nil: every organization that it names is one of allowed ([*ForeignError]), and the
+// field or filter that limits it is there. The error is for the caller: it quotes what
 // the request says, never what is allowed.
 func Within(r Request, by By, allowed []string) error {
 	if by == Path {
@@ -47,7 +58,7 @@ func pathWithin(variables []operation.Variable, allowed []string) error {
 			if slices.Contains(allowed, v.Value) {
 				return nil
 			}
-			return fmt.Errorf("the path names organization %q, which the rule does not allow", v.Value)
+			return &ForeignError{"the path", v.Value}
 		}
 	}
 	return fmt.Errorf("the path names no organization")
@@ -89,7 +100,7 @@ func valueNamed(f protoreflect.FieldDescriptor, v protoreflect.Value, at string,
 	switch naming(f) {
 	case byID:
 		if !slices.Contains(allowed, v.String()) {
-			return fmt.Errorf("%s names organization %q, which the rule does not allow", at, v.String())
+			return &ForeignError{at, v.String()}
 		}
 		return nil
 	case otherwise:
@@ -109,7 +120,7 @@ func valueNamedByID(id, at string, allowed []string) error {
 	if slices.Contains(allowed, id) {
 		return nil
 	}
-	return fmt.Errorf("%s names organization %q, which the rule does not allow", at, id)
+	return &ForeignError{at, id}
 }
 
 // limitedByField tells whether a limiting field of the request itself is set.
