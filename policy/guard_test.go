@@ -183,8 +183,31 @@ func TestWarningsNameWhatOrganizationsCannotLimit(t *testing.T) {
 		rule("acme", []string{crm}, []string{listUsers, getUser}, within(acme)),
 		rule("the-rest", []string{crm}, []string{listUsers, getUser}, as("another")))
 	got := p.Warnings()
-	if len(got) != 1 || got[0].Rule != "acme" || !strings.Contains(got[0].Message, "cannot limit "+getUser+":") {
+	if len(got) != 1 || got[0].Rule != "acme" || !strings.Contains(got[0].Message, "cannot limit "+getUser+":") ||
+		!strings.HasSuffix(got[0].Message, "only a condition that names the targets helps, or a service user with roles in these organizations alone") {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestWarningsNameConditionsThatAreNone(t *testing.T) {
+	c := newCatalogue()
+	for expression, want := range map[string]string{
+		"false": "holds for no request", "true": "holds for every request", `false && request.query.offset > 1u`: "holds for no request",
+		`request.query.offset > 1u || 1 < 2`: "holds for every request", `operation == "another"`: "holds for no request",
+		`operation.endsWith("ListUsers")`: "holds for every request", `request.query.offset > 1u`: "", `caller == "unix:crm"`: "",
+		`has(request.query) || false`: "", `size(caller) / 0 == 1 && true`: "",
+	} {
+		var got []string
+		for _, w := range compile(t, c, rule("one", []string{crm}, []string{listUsers}, when(expression))).Warnings() {
+			got = append(got, w.Message)
+		}
+		if len(got) > 1 || (len(got) == 1) != (want != "") || want != "" && !strings.Contains(got[0], want) {
+			t.Errorf("%s: %q", expression, got)
+		}
+	}
+	mixed := compile(t, c, rule("two", []string{crm}, []string{listUsers, getUser}, when(`operation.endsWith("ListUsers")`)))
+	if got := mixed.Warnings(); len(got) != 0 {
+		t.Errorf("a condition that chooses operations: %+v", got)
 	}
 }
 

@@ -19,7 +19,8 @@ type Warning struct {
 // Warnings are, in file order: rules that can never decide because earlier ones
 // cover them, overlaps where the earlier rule has another service user,
 // operations that the rule's organizations cannot limit or its condition has no
-// meaning for, and deprecated operations that are named in full.
+// meaning for, conditions that hold for every request or none, and deprecated
+// operations that are named in full.
 func (p *Policy) Warnings() []Warning {
 	if p == nil {
 		return nil
@@ -34,6 +35,7 @@ func (p *Policy) Warnings() []Warning {
 		}
 		p.warnUnlimited(i, warn)
 		p.warnMeaningless(i, warn)
+		p.warnConstant(i, warn)
 		for _, op := range p.ops {
 			if op.Deprecated && p.rules[i].named.has(op.Index) {
 				warn("%s is deprecated in ZITADEL; %s", op.Name, p.successor(op))
@@ -104,7 +106,7 @@ func (p *Policy) warnUnlimited(at int, warn func(string, ...any)) {
 		}
 	}
 	if len(names) > 0 {
-		warn("its organizations cannot limit %s: requests name their target by id, and ZITADEL looks only at what %s may do there; give it roles in these organizations only, or name the targets in a condition",
+		warn("its organizations cannot limit %s: requests name their target by id, and ZITADEL looks only at what %s may do there; only a condition that names the targets helps, or a service user with roles in these organizations alone",
 			shortList(names), r.As)
 	}
 }
@@ -120,6 +122,29 @@ func (p *Policy) warnMeaningless(at int, warn func(string, ...any)) {
 		if err := r.guard.never[op.Index]; err != nil && r.named.has(op.Index) {
 			warn("it never allows %s: its condition has no meaning there (%v); give the operation a rule of its own", op.Name, err)
 		}
+	}
+}
+
+// warnConstant tells of a condition that is no condition: it comes to the same
+// for every request of the rule.
+func (p *Policy) warnConstant(at int, warn func(string, ...any)) {
+	r := &p.rules[at]
+	if r.guard == nil || r.guard.conditions == nil {
+		return
+	}
+	always, never := true, true
+	for _, op := range p.ops {
+		if !r.allows.has(op.Index) || r.guard.never[op.Index] != nil {
+			continue
+		}
+		holds, constant := r.guard.conditions[op.Index].Constant(string(op.Name))
+		always, never = always && constant && holds, never && constant && !holds
+	}
+	switch {
+	case never:
+		warn("its condition holds for no request, so it allows nothing; correct it, or remove the rule")
+	case always:
+		warn("its condition holds for every request, so it asks nothing; correct it, or remove when")
 	}
 }
 

@@ -79,6 +79,19 @@ func brief(issues *cel.Issues) error {
 	return issues.Err()
 }
 
+// Constant tells whether the condition comes to the same for every request and
+// caller of an operation, and to what. An expression that needs neither is the
+// same for all: without them, CEL evaluates "false && …" and nothing that looks
+// at the request.
+func (c *Condition) Constant(operation string) (holds, constant bool) {
+	out, _, err := c.program.Eval(map[string]any{"operation": operation})
+	if err != nil {
+		return false, false
+	}
+	holds, constant = out.Value().(bool)
+	return holds, constant
+}
+
 // ErrFalse tells that a condition was evaluated and does not hold.
 var ErrFalse = errors.New("the condition does not hold for this request")
 
