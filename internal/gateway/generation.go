@@ -167,12 +167,15 @@ func (n *generation) firstTokens(ctx context.Context, moment time.Duration) {
 	all.Wait()
 }
 
-// ready gives the first tokens a moment, and the question whose they are: until
-// that is known, requests that change users would be refused.
-func (n *generation) ready(ctx context.Context, moment time.Duration) {
+// ready gives the first tokens a moment, and the question whose those are that
+// before has not got: until that is known, requests that change users would be refused.
+func (n *generation) ready(ctx context.Context, moment time.Duration, before *generation) {
 	ctx, cancel := context.WithTimeout(ctx, moment)
 	defer cancel()
 	n.firstTokens(ctx, moment)
+	if !n.hasNewSources(before) {
+		return
+	}
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for !n.own.Known().Whole {
@@ -182,6 +185,15 @@ func (n *generation) ready(ctx context.Context, moment time.Duration) {
 		case <-ticker.C:
 		}
 	}
+}
+
+func (n *generation) hasNewSources(before *generation) bool {
+	for name, s := range n.sources {
+		if before.sources[name] != s {
+			return true
+		}
+	}
+	return false
 }
 
 // enter counts a request, unless the generation has been left for good.

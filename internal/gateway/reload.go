@@ -60,7 +60,7 @@ func (g *Gateway) reload() error {
 		return err
 	}
 	n.start(g.jobs, before)
-	n.ready(g.serving, reloadMoment)
+	n.ready(g.serving, reloadMoment, before)
 	if g.serving.Err() != nil {
 		n.abandon(before)
 		return errors.New("reloading configuration: the gateway is ending")

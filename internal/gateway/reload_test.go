@@ -1,119 +1,16 @@
 package gateway_test
 
 import (
-	"bytes"
-	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
-
-	"github.com/rs/zerolog"
-
-	"github.com/zproxy/zproxy/internal/config"
-	"github.com/zproxy/zproxy/internal/gateway"
-	"github.com/zproxy/zproxy/internal/sandbox"
 )
-
-// live is a gateway whose configuration is in a file, and a sandbox behind it.
-type live struct {
-	*gateway.Gateway
-	sandbox *sandbox.Sandbox
-	dir     string
-	log     *safeBuffer
-	client  *http.Client
-	end     func() error // drains, once
-}
-
-// safeBuffer may be read while it is written.
-type safeBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-const liveListeners = `listeners:
-  - {name: local, address: "127.0.0.1:0", callers: {anonymous: local}}
-`
-
-const liveRules = `rules:
-  - {name: reads, callers: ["anonymous:local"], operations: [zitadel.user.v2.UserService/ListUsers], as: reader}
-`
-
-const liveRest = `service_users:
-  - {name: reader, private_key_jwt: {key_file: "$DIR/key.json"}}
-audit: {file: "$DIR/audit.jsonl"}
-admin: {address: "127.0.0.1:0"}
-`
-
-// goLive serves by the parts of a configuration.
-func goLive(t *testing.T, parts ...string) *live {
-	t.Helper()
-	s, err := sandbox.Start(sandbox.Options{})
-	check(t, err)
-	t.Cleanup(func() { check(t, s.Close()) })
-	l := &live{sandbox: s, dir: t.TempDir(), log: new(safeBuffer), client: &http.Client{Transport: new(http.Transport), Timeout: 20 * time.Second}}
-	key, err := s.KeyFile(s.AddMachineUser("reader", "IAM_OWNER"))
-	check(t, err)
-	write(t, filepath.Join(l.dir, "key.json"), string(key))
-	l.configure(t, parts...)
-	reread := func() (*config.Config, error) { return config.Load(l.file()) }
-	cfg, err := reread()
-	check(t, err)
-	l.Gateway, err = gateway.New(cfg, gateway.Options{Log: zerolog.New(l.log), Reread: reread, File: l.file()})
-	check(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- l.Run(ctx) }()
-	l.end = sync.OnceValue(func() error { cancel(); l.client.CloseIdleConnections(); return <-ended })
-	t.Cleanup(func() { check(t, l.end()) })
-	eventually(t, "ready", l.Ready)
-	return l
-}
-
-func (l *live) file() string { return filepath.Join(l.dir, "zproxy.yaml") }
-
-// configure replaces the file as a whole.
-func (l *live) configure(t *testing.T, parts ...string) {
-	t.Helper()
-	text := "version: 1\nupstream: {issuer: \"$ISSUER\"}\n" + strings.Join(parts, "")
-	text = strings.NewReplacer("$ISSUER", l.sandbox.Issuer().String(), "$DIR", l.dir).Replace(text)
-	write(t, l.file()+".new", text)
-	check(t, os.Rename(l.file()+".new", l.file()))
-}
-
-// status is what a call through the named listener is answered with.
-func (l *live) status(t *testing.T, listener, path string) int {
-	t.Helper()
-	res, err := l.client.Post("http://"+l.Address(listener).String()+path, "application/json", strings.NewReader("{}"))
-	check(t, err)
-	defer res.Body.Close()
-	return res.StatusCode
-}
-
-// eventually waits, for as long as a slow machine may need.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within 20 s: %s", what)
-		}
-	}
-}
 
 const (
 	listUsers         = "/v2/users"
@@ -138,11 +35,118 @@ func TestAReloadReplacesTheRulesAndKeepsTheTokens(t *testing.T) {
 	if l.Address("local").String() != before {
 		t.Error("the listener did not change, and has another socket")
 	}
-	if n := l.tokenRequests(); n != 1 {
+	if n := l.sandbox.TokenRequests(); n != 1 {
 		t.Errorf("%d token requests, want the first one only", n)
 	}
 }
 
-func (l *live) tokenRequests() int {
-	return strings.Count(l.log.String(), `"message":"token-obtained"`)
+// readyDetail is what /readyz says.
+type readyDetail struct {
+	Ready, Draining bool
+	Configuration   struct{ Error string }
+}
+
+func (l *live) readyz(t *testing.T) (int, readyDetail) {
+	t.Helper()
+	res, err := l.client.Get("http://" + l.Address("admin").String() + "/readyz")
+	check(t, err)
+	defer res.Body.Close()
+	var d readyDetail
+	check(t, json.NewDecoder(res.Body).Decode(&d))
+	return res.StatusCode, d
+}
+
+// Whatever is wrong with a new configuration, the one before serves on, whole.
+func TestWhatIsWrongKeepsTheConfigurationBefore(t *testing.T) {
+	l := goLive(t, liveListeners, liveRules, liveRest)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer taken.Close()
+	check(t, os.Mkdir(filepath.Join(l.dir, "folder"), 0o700))
+	write(t, filepath.Join(l.dir, "text"), "no key")
+	more := func(listener string) string { return liveListeners + "  - " + listener + "\n" }
+	rest := func(from, to string) string { return strings.Replace(liveRest, from, to, 1) }
+	before := l.Address("local").String()
+	for i, c := range []struct {
+		what, says string
+		parts      []string
+	}{
+		{"half a file", "", []string{liveListeners, liveRules[:30]}},
+		{"an unknown key", "", []string{liveListeners, liveRules, liveRest, "colour: red\n"}},
+		{"an operation that is none", "", []string{liveListeners, strings.Replace(otherRules, "ListOrganizations", "ListPlanets", 1), liveRest}},
+		{"a test that fails", "fails", []string{liveListeners, otherRules, liveRest, "tests: [{caller: \"anonymous:local\", operation: zitadel.user.v2.UserService/ListUsers, expect: allow}]\n"}},
+		{"a key file that is not there", "absent.json", []string{liveListeners, otherRules, rest("key.json", "absent.json")}},
+		{"a key file that is none", "text", []string{liveListeners, otherRules, rest("key.json", "text")}},
+		{"a certificate that is not there", "absent.crt", []string{more(`{name: tls, address: "127.0.0.1:0", tls: {certificate_file: "$DIR/absent.crt", key_file: "$DIR/absent.key"}, callers: {anonymous: tls}}`), otherRules, liveRest}},
+		{"an address that is taken", "in use", []string{more(fmt.Sprintf(`{name: taken, address: "%s", callers: {anonymous: taken}}`, taken.Addr())), otherRules, liveRest}},
+		{"an audit log in no directory", "audit.file", []string{liveListeners, otherRules, rest("audit.jsonl", "nowhere/audit.jsonl")}},
+		{"an audit log that is a directory", "audit.file", []string{liveListeners, otherRules, rest("audit.jsonl", "folder")}},
+		{"an admin address that is taken", "in use", []string{liveListeners, otherRules, rest("127.0.0.1:0", taken.Addr().String())}},
+	} {
+		l.configure(t, c.parts...)
+		err := l.Reload()
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", c.what, err)
+			continue
+		}
+		if a, b := l.status(t, "local", listUsers), l.status(t, "local", listOrganizations); a != 200 || b != 403 || l.Address("local").String() != before {
+			t.Errorf("%s: %d and %d at %s, the configuration before says 200 and 403 at %s", c.what, a, b, l.Address("local"), before)
+		}
+		code, detail := l.readyz(t)
+		if code != http.StatusOK || detail.Configuration.Error != err.Error() {
+			t.Errorf("%s: readiness is %d, %+v", c.what, code, detail)
+		}
+		if text := l.metrics(t); !strings.Contains(text, fmt.Sprintf("zproxy_configuration_reloads_total{result=\"failed\"} %d\n", i+1)) {
+			t.Errorf("%s is not counted", c.what)
+		}
+		if !strings.Contains(l.log.String(), "reloading configuration refused") {
+			t.Errorf("%s is not logged", c.what)
+		}
+	}
+	l.configure(t, liveListeners, otherRules, liveRest)
+	check(t, l.Reload())
+	if code, detail := l.readyz(t); code != http.StatusOK || detail.Configuration.Error != "" {
+		t.Errorf("after all is well: %d, %+v", code, detail)
+	}
+}
+
+func (l *live) metrics(t *testing.T) string {
+	t.Helper()
+	res, err := l.client.Get("http://" + l.Address("admin").String() + "/metrics")
+	check(t, err)
+	defer res.Body.Close()
+	return string(must(io.ReadAll(res.Body)))
+}
+
+// A file that changes is read once it looks the same twice; so is what a
+// ConfigMap's link leads to.
+func TestAChangeOfTheFileIsAReload(t *testing.T) {
+	l := goLive(t, liveListeners, liveRules, liveRest)
+	l.configure(t, liveListeners, otherRules, liveRest)
+	eventually(t, "the new rules serve", func() bool { return l.status(t, "local", listOrganizations) == 200 })
+
+	for _, version := range []struct{ name, rules string }{{"..one", liveRules}, {"..two", otherRules}} {
+		check(t, os.Mkdir(filepath.Join(l.dir, version.name), 0o700))
+		l.configure(t, liveListeners, version.rules, liveRest)
+		check(t, os.Rename(l.file(), filepath.Join(l.dir, version.name, "zproxy.yaml")))
+	}
+	check(t, os.Symlink("..one", filepath.Join(l.dir, "..data")))
+	check(t, os.Symlink("..data/zproxy.yaml", l.file()))
+	eventually(t, "what the link leads to serves", func() bool { return l.status(t, "local", listUsers) == 200 })
+	check(t, os.Symlink("..two", filepath.Join(l.dir, "..next")))
+	check(t, os.Rename(filepath.Join(l.dir, "..next"), filepath.Join(l.dir, "..data")))
+	eventually(t, "what the swapped link leads to serves", func() bool { return l.status(t, "local", listOrganizations) == 200 })
+}
+
+// What was wrong is read again when it is mended, whichever file it was.
+func TestAMendedFileIsReadWithoutBeingAsked(t *testing.T) {
+	l := goLive(t, liveListeners, liveRules, liveRest)
+	l.configure(t, liveListeners, otherRules, strings.Replace(liveRest, "key.json", "late.json", 1))
+	if err := l.Reload(); err == nil {
+		t.Fatal("a key file that is not there is no fault")
+	}
+	key, err := os.ReadFile(filepath.Join(l.dir, "key.json"))
+	check(t, err)
+	write(t, filepath.Join(l.dir, "late.json"), string(key))
+	eventually(t, "the new configuration serves", func() bool { return l.status(t, "local", listOrganizations) == 200 })
 }
