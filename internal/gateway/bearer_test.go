@@ -91,7 +91,7 @@ func TestPodsCallByTheirTokens(t *testing.T) {
 	}
 	cfg, err := config.Parse("pods.yaml", []byte(strings.NewReplacer("$ISSUER", s.Issuer().String(), "$DIR", m.dir, "$CLUSTER", cluster.URL).Replace(podsFile)))
 	check(t, err)
-	said := new(safeBuffer)
+	said := new(journal)
 	g, err := gateway.New(cfg, gateway.Options{Log: zerolog.New(said)})
 	check(t, err)
 	stop := runGateway(t, g)
