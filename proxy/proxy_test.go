@@ -149,7 +149,7 @@ func client(t testing.TB, major int) *http.Client {
 // records waits for n records and returns all that there are.
 func (g *gateway) records(t *testing.T, n int) []audit.Record {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for {
 		lines := strings.Count(g.log.String(), "\n")
 		if lines >= n || time.Now().After(deadline) {

@@ -50,7 +50,7 @@ func TestConnectionsOfOneCallerAreBounded(t *testing.T) {
 				t.Error("another caller was refused")
 			}
 			first.CloseIdleConnections()
-			for range 2000 { // its place is given back when the server sees the end
+			for range 6000 { // its place is given back when the server sees the end
 				if _, ok = served(renewed[0]); ok {
 					return
 				}

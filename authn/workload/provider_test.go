@@ -94,11 +94,11 @@ func (p *provider) token(kid string) string {
 // until polls for what must come to be.
 func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for range 2000 {
+	for range 6000 {
 		if holds() {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	t.Fatalf("not within 10 s: %s", what)
+	t.Fatalf("not within 30 s: %s", what)
 }

@@ -46,7 +46,7 @@ func TestAnnouncedMessagesTakeNoMemory(t *testing.T) {
 	l.FailAPI(0, 0, time.Hour)                // otherwise the stream would be answered before its message is there
 	before := len(l.Requests())
 	l.announce(t, "zitadel.user.v2.UserService/Future", 60, 1<<20+5, "\x00\x00\x10\x00\x00")
-	for range 1000 {
+	for range 3000 {
 		if len(l.Requests()) >= before+60 {
 			break
 		}

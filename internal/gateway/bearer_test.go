@@ -131,7 +131,7 @@ func TestPodsCallByTheirTokens(t *testing.T) {
 			t.Errorf("%s: %d %s", test.reason, status, body)
 		}
 		all := m.records()
-		for i := 0; len(all) <= n && i < 1000; i++ { // the record may follow the answer
+		for i := 0; len(all) <= n && i < 6000; i++ { // the record may follow the answer
 			time.Sleep(5 * time.Millisecond)
 			all = m.records()
 		}

@@ -151,13 +151,13 @@ func startMesh(t *testing.T) *mesh {
 	m.stop = func() { once.Do(func() { cancel(); check(t, <-ended) }) }
 	t.Cleanup(m.stop)
 	m.address, m.admin = g.Address("mesh").String(), g.Address("admin").String()
-	for range 500 {
+	for range 3000 {
 		if g.Ready() {
 			return m
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatal("not ready within 5 s")
+	t.Fatal("not ready within 30 s")
 	return nil
 }
 
@@ -196,7 +196,7 @@ func (m *mesh) records() []audit.Record {
 // recorded waits for a record with this reason.
 func (m *mesh) recorded(reason string) audit.Record {
 	m.t.Helper()
-	for range 500 {
+	for range 3000 {
 		for _, r := range m.records() {
 			if r.Reason == reason {
 				return r
@@ -309,7 +309,7 @@ func TestBadNewFilesKeepTheOldAndSaySo(t *testing.T) {
 	replace(t, filepath.Join(m.dir, "server.crt"), "what is this")
 	replace(t, filepath.Join(m.dir, "ca.crt"), "")
 	said := ""
-	for range 500 {
+	for range 3000 {
 		if said = m.get("/readyz"); strings.Contains(said, "server.crt") && strings.Contains(said, "ca.crt") {
 			break
 		}

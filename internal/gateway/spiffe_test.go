@@ -96,13 +96,13 @@ func startSPIFFE(t *testing.T, there bool, clients string) *federation {
 
 func (m *mesh) until(what string, true func() bool) {
 	m.t.Helper()
-	for range 2000 {
+	for range 6000 {
 		if true() {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	m.t.Fatalf("%s: not within 10 s\n%s", what, m.log)
+	m.t.Fatalf("%s: not within 30 s\n%s", what, m.log)
 }
 
 // rotate gives zproxy another SVID, and bundles of its own and the partner's trust domain.

@@ -82,13 +82,13 @@ func (w *workload) give(svid tls.Certificate, federated map[string][]*x509.Certi
 // until waits for what is to become true.
 func (w *workload) until(what string, true func() bool) {
 	w.t.Helper()
-	for range 2000 {
+	for range 6000 {
 		if true() {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	w.t.Fatalf("%s: not within 10 s; %+v\n%s", what, w.Status(), w.log)
+	w.t.Fatalf("%s: not within 30 s; %+v\n%s", what, w.Status(), w.log)
 }
 
 func (w *workload) serves(svid tls.Certificate) func() bool {
