@@ -36,6 +36,7 @@ type exchange struct {
 	own      ownuser.Known // whom the request may not be aimed at
 
 	user    ServiceUser          // nil when the caller's own token is passed
+	shown   []string             // the value of Authorization in, to name the caller anew; never sent on
 	auth    []string             // the value of Authorization upstream
 	org     []string             // the value of x-zitadel-orgid upstream; nil for none
 	whole   []byte               // the body, where it was read before forwarding

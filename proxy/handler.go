@@ -63,6 +63,7 @@ func (x *exchange) prepare(says authn.Authenticator) *refusal {
 		(*exchange).inspect,
 		(*exchange).signIn,
 		(*exchange).fetches,
+		(*exchange).still,
 		(*exchange).evidence,
 		(*exchange).limit,
 		(*exchange).enter,
@@ -103,6 +104,7 @@ func (x *exchange) unresolved(err error) *refusal {
 // caller establishes who is on this connection.
 func (x *exchange) caller(says authn.Authenticator) *refusal {
 	var err error
+	x.shown = x.in.Header["Authorization"]
 	x.identity, err = says.Authenticate(x.in)
 	if x.identity.Peer != "" {
 		x.record.Peer = x.identity.Peer

@@ -2,8 +2,12 @@ package proxy
 
 import (
 	"context"
+	"maps"
+	"net/http"
 	"sync"
+	"sync/atomic"
 
+	"github.com/zproxy/zproxy/authn"
 	"github.com/zproxy/zproxy/policy"
 )
 
@@ -11,6 +15,8 @@ import (
 // operations that may stream, and those whose caller still sends. What ZITADEL
 // has in full is none: it ends under the policy it began with.
 type streams struct {
+	serving atomic.Pointer[Proxy] // by whose policy new requests are served
+
 	mu   sync.Mutex
 	open map[*exchange]context.CancelFunc
 }
@@ -58,8 +64,22 @@ func (p *Proxy) Review() {
 		if !x.lasts() || p.keeps(x) {
 			return nil
 		}
-		return refuse(ReasonRuleLost, "no rule allows "+x.record.Caller+" any more to perform "+string(x.resolved.Operation.Name)+" as it began")
+		return x.lost()
 	})
+}
+
+// still refuses what another proxy in this one's place does not give: a body can
+// take half a minute, in which a reload took the rule away.
+func (x *exchange) still() *refusal {
+	if p := x.streams.serving.Load(); p == x.Proxy || p.keeps(x) {
+		return nil
+	}
+	x.record.Effect, x.record.ServiceUser = effectDeny, ""
+	return x.lost()
+}
+
+func (x *exchange) lost() *refusal {
+	return refuse(ReasonRuleLost, "no rule allows "+x.record.Caller+" any more to perform "+string(x.resolved.Operation.Name)+" as it began")
 }
 
 // CutStreams ends all streams because zproxy ends.
@@ -76,7 +96,7 @@ func (p *Proxy) keeps(x *exchange) bool {
 		if says == nil {
 			return false
 		}
-		if id, err := says.Authenticate(x.in); err != nil || id.Caller.String() != x.record.Caller {
+		if id, err := x.again(says); err != nil || id.Caller.String() != x.record.Caller {
 			return false
 		}
 		x.under = p
@@ -89,4 +109,17 @@ func (p *Proxy) keeps(x *exchange) bool {
 		Organization: x.in.Header.Get("X-Zitadel-Orgid"), Message: x.message, Variables: x.resolved.Variables, Now: p.clock(),
 	}), x.decision
 	return now.Effect == policy.Allow && now.As == then.As && now.Organization == then.Organization && now.PassOrganization == then.PassOrganization
+}
+
+// again asks says who sent the request. It is asked of a copy that has what the
+// one before may have taken from in, which others read meanwhile.
+func (x *exchange) again(says authn.Authenticator) (authn.Identity, error) {
+	in := &http.Request{
+		Method: x.in.Method, URL: x.in.URL, RequestURI: x.in.RequestURI, Proto: x.in.Proto, ProtoMajor: x.in.ProtoMajor, ProtoMinor: x.in.ProtoMinor,
+		Header: maps.Clone(x.in.Header), Host: x.in.Host, RemoteAddr: x.in.RemoteAddr, TLS: x.in.TLS,
+	}
+	if x.shown != nil {
+		in.Header["Authorization"] = x.shown
+	}
+	return says.Authenticate(in.WithContext(x.in.Context()))
 }

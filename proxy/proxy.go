@@ -166,7 +166,10 @@ func (p *Proxy) follow(c Config) {
 
 // Begin puts a proxy in the place of the one before it. Up to then it changes
 // nothing of that one.
-func (p *Proxy) Begin() { p.memory.bound(p.most) }
+func (p *Proxy) Begin() {
+	p.memory.bound(p.most)
+	p.streams.serving.Store(p)
+}
 
 // named is what the service users themselves know.
 func named(users map[string]ServiceUser) func() ownuser.Known {
