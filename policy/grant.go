@@ -7,6 +7,7 @@ import (
 
 	"github.com/zproxy/zproxy/authn"
 	"github.com/zproxy/zproxy/policy/operation"
+	"github.com/zproxy/zproxy/policy/organization"
 )
 
 // Grant is what one rule gives a caller for one operation.
@@ -90,7 +91,8 @@ type Service struct {
 	// Within are the organizations that every one of these rules keeps the
 	// request within; nil where one does not.
 	Within []string
-	// Bare tells that one of these rules asks nothing of the request.
+	// Bare tells that one of these rules leaves it to the request whom it is
+	// aimed at: it has no condition, and no organizations that limit the operation.
 	Bare bool
 }
 
@@ -110,7 +112,7 @@ func (p *Policy) Services(as string) []Service {
 				continue
 			}
 			s.Rules = append(s.Rules, r.Name)
-			s.Bare = s.Bare || r.guard == nil || len(r.guard.pins) == 0 && r.guard.conditions == nil
+			s.Bare = s.Bare || r.guard == nil || r.guard.conditions == nil && !r.guard.limits(op)
 			if r.guard == nil || len(r.guard.pins) == 0 {
 				pinned = false
 				continue
@@ -127,6 +129,11 @@ func (p *Policy) Services(as string) []Service {
 		all = append(all, s)
 	}
 	return all
+}
+
+// limits tells whether organizations of the rule limit what op reaches.
+func (g *guard) limits(op *operation.Operation) bool {
+	return len(g.pins) > 0 && g.limited[op.Index] != organization.Nothing
 }
 
 // Wildcard is what the wildcards of one rule cover.

@@ -276,6 +276,13 @@ func TestServicesAreWhatRulesHaveAServiceUserDo(t *testing.T) {
 	if s := got[getUser]; strings.Join(s.Rules, " ") != "acme bare" || s.Within != nil || !s.Bare {
 		t.Errorf("GetUserByID: %+v", s)
 	}
+	byID := compile(t, c, rule("acme", []string{crm}, []string{getUser}, within(acme))).Services("reader")[0]
+	if len(byID.Within) != 1 || !byID.Bare {
+		t.Errorf("organizations do not limit what is named by id: %+v", byID)
+	}
+	if s := compile(t, c, rule("one", []string{crm}, []string{getUser}, within(acme), when(`request.user_id == "1"`))).Services("reader")[0]; s.Bare {
+		t.Errorf("a condition does: %+v", s)
+	}
 	if s := got[listKeys]; s.Bare || s.Within != nil {
 		t.Errorf("ListKeys: %+v", s)
 	}

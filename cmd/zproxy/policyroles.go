@@ -135,7 +135,7 @@ func printCautions(w io.Writer, u userRoles) {
 		need, ok := role.Lookup(s.Operation.Name)
 		switch {
 		case ok && need.Unbound && s.Bare:
-			fmt.Fprintf(w, "  careful: %s does not check the target's organization; keep its rules within organizations, or name the targets in a condition\n", s.Operation.Name)
+			fmt.Fprintf(w, "  careful: %s does not check the target's organization; name the targets in a condition, or keep its rules within organizations where requests can name one\n", s.Operation.Name)
 		case ok && need.Note != "" && need.Unbound:
 			fmt.Fprintf(w, "  note: %s: %s\n", s.Operation.Name, need.Note)
 		}

@@ -3,10 +3,8 @@ package gateway
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/zproxy/zproxy/authn"
 	"github.com/zproxy/zproxy/internal/config"
 	"github.com/zproxy/zproxy/policy"
 )
@@ -101,33 +99,7 @@ func checkRules(cfg *config.Config, rules *policy.Policy) []Finding {
 	for _, w := range rules.Warnings() {
 		out = append(out, Finding{Level: Warning, About: "rule " + w.Rule, Message: w.Message})
 	}
-	var owned []string
-	for _, l := range cfg.Listeners {
-		if l.Anonymous != "" {
-			owned = append(owned, "anonymous:"+l.Anonymous)
-		}
-		for _, u := range l.Unix {
-			owned = append(owned, "unix:"+u.Name)
-		}
-	}
-	certificates := slices.ContainsFunc(cfg.Listeners, func(l config.Listener) bool { return l.ClientCertificate != nil })
-	for _, r := range cfg.Rules {
-		for _, name := range r.Callers {
-			pattern, err := authn.ParseCallerPattern(name)
-			if err == nil && !certificates && (strings.HasPrefix(pattern.String(), "spiffe://") || strings.HasPrefix(pattern.String(), "dns:")) {
-				out = append(out, Finding{Level: Warning, About: "rule " + r.Name, Message: "no listener has the caller " + name + ", for none asks for client certificates; add client_certificate to one, or remove it here"})
-				continue
-			}
-			if err == nil && pattern.Kind() == authn.KindJWT && !cfg.HasIssuer(issuerOf(pattern)) {
-				out = append(out, Finding{Level: Warning, About: "rule " + r.Name, Message: "no listener has the caller " + name + ", for none has the issuer " + issuerOf(pattern) + "; add it to bearer_jwt of one, or remove it here"})
-				continue
-			}
-			caller, err := authn.ParseCaller(name)
-			if err == nil && (caller.Kind() == authn.KindAnonymous || caller.Kind() == authn.KindUnix) && !slices.Contains(owned, name) {
-				out = append(out, Finding{Level: Warning, About: "rule " + r.Name, Message: "no listener has the caller " + name + "; add it to a listener, or remove it here"})
-			}
-		}
-	}
+	out = append(out, checkCallers(cfg)...)
 	used := rules.RequiredServiceUsers()
 	for _, u := range cfg.ServiceUsers {
 		if !slices.Contains(used, u.Name) {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,28 +21,57 @@ func (c *checker) roles(ctx context.Context, name string, token *serviceuser.Tok
 	if err != nil {
 		return []Finding{{Level: Warning, About: about, Message: "its roles cannot be compared with the rules: " + err.Error()}}
 	}
+	roles := rolesOf(memberships)
+	services := c.rules.Services(name)
+	out := append(tooLittle(about, services, memberships), tooMuch(about, services, memberships, roles)...)
+	return append(out, outside(about, services, memberships)...)
+}
+
+func rolesOf(memberships []zitadel.Membership) []string {
 	var roles []string
 	for _, m := range memberships {
 		roles = append(roles, m.Roles...)
 	}
-	services := c.rules.Services(name)
-	out := append(tooLittle(about, services, memberships, roles), tooMuch(about, services, memberships, roles)...)
-	return append(out, outside(about, services, memberships)...)
+	return roles
 }
 
-// tooLittle names operations that ZITADEL will refuse.
-func tooLittle(about string, services []policy.Service, memberships []zitadel.Membership, roles []string) []Finding {
-	var failing []string
+// within are the memberships that count in an organization: those of others do
+// not. Of which organization a project is is not known here, so all of them do.
+func within(memberships []zitadel.Membership, organization string) []zitadel.Membership {
+	return slices.DeleteFunc(slices.Clone(memberships), func(m zitadel.Membership) bool {
+		return m.Level() == "organization" && m.OrganizationID != organization
+	})
+}
+
+// tooLittle names operations that ZITADEL will refuse, everywhere or in one of
+// the organizations that rules keep them within.
+func tooLittle(about string, services []policy.Service, memberships []zitadel.Membership) []Finding {
+	failing := make(map[string][]string) // where → operations
+	lacks := func(s policy.Service, having []zitadel.Membership) bool {
+		_, known := role.Lookup(s.Operation.Name)
+		return known && !role.Permits(rolesOf(having), s.Operation.Name)
+	}
 	for _, s := range services {
-		if _, known := role.Lookup(s.Operation.Name); known && !role.Permits(roles, s.Operation.Name) {
-			failing = append(failing, string(s.Operation.Name))
+		if lacks(s, memberships) {
+			failing[""] = append(failing[""], string(s.Operation.Name))
+			continue
+		}
+		for _, id := range s.Within {
+			if lacks(s, within(memberships, id)) {
+				failing[id] = append(failing[id], string(s.Operation.Name))
+			}
 		}
 	}
-	if len(failing) == 0 {
-		return nil
+	var out []Finding
+	for _, where := range slices.Sorted(maps.Keys(failing)) {
+		in := ""
+		if where != "" {
+			in = " in organization " + where
+		}
+		out = append(out, Finding{Level: Warning, About: about, Operations: failing[where], Message: fmt.Sprintf(
+			"it holds %s, and ZITADEL will refuse it %s%s; zproxy policy roles tells the role that it lacks", held(memberships), some(failing[where]), in)})
 	}
-	return []Finding{{Level: Warning, About: about, Operations: failing, Message: fmt.Sprintf(
-		"it holds %s, and ZITADEL will refuse it %s; zproxy policy roles tells the role that it lacks", held(memberships), some(failing))}}
+	return out
 }
 
 // tooMuch tells what roles permit beyond the rules, unless they are the least there is.

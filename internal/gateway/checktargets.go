@@ -25,10 +25,14 @@ func checkEnds(cfg *config.Config, now time.Time) []Finding {
 func checkTargets(rules *policy.Policy) []Finding {
 	var out []Finding
 	for _, user := range rules.RequiredServiceUsers() {
-		var unbound, unsent []string
+		var unbound, unlimited, unsent []string
 		for _, s := range rules.Services(user) {
 			need, ok := role.Lookup(s.Operation.Name)
-			if ok && need.Unbound && s.Bare {
+			switch {
+			case !ok || !need.Unbound || !s.Bare:
+			case s.Within != nil:
+				unlimited = append(unlimited, string(s.Operation.Name))
+			default:
 				unbound = append(unbound, string(s.Operation.Name))
 			}
 			if ok && need.OrgContext && s.Within == nil {
@@ -37,7 +41,11 @@ func checkTargets(rules *policy.Policy) []Finding {
 		}
 		if len(unbound) > 0 {
 			out = append(out, Finding{Level: Warning, About: "service user " + user, Operations: unbound,
-				Message: "with a role in any organization it reaches the targets of all by " + some(unbound) + "; keep their rules within organizations, or name the targets in a condition"})
+				Message: "with a role in any organization it reaches the targets of all by " + some(unbound) + "; name the targets in a condition, or keep the rules within organizations where requests can name one"})
+		}
+		if len(unlimited) > 0 {
+			out = append(out, Finding{Level: Warning, About: "service user " + user, Operations: unlimited,
+				Message: "with a role in any organization it reaches the targets of all by " + some(unlimited) + ", whatever the organizations of the rules; only a condition that names the targets helps"})
 		}
 		if len(unsent) > 0 {
 			out = append(out, Finding{Level: OK, About: "service user " + user, Operations: unsent,
