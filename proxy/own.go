@@ -18,10 +18,11 @@ func (x *exchange) ownUsers() *refusal {
 	switch {
 	case !x.own.Complete && names:
 	case !x.own.Whole && (signsIn(op.Name) || byAuthorization(op)):
+	case !x.own.Sessions && bySession(op):
 	default:
 		return nil
 	}
-	r := refuse(ReasonOwnUsersUnknown, "zproxy has not learned from ZITADEL yet which users its own are, and refuses "+
+	r := refuse(ReasonOwnUsersUnknown, "zproxy has not learned from ZITADEL yet which users its own are, and what is theirs, and refuses "+
 		string(op.Name)+", which could be aimed at one; try again")
 	r.retryAfter = 1
 	return r
@@ -96,6 +97,19 @@ func (x *exchange) fetches() *refusal {
 func byAuthorization(op *operation.Operation) bool {
 	name := string(op.Name)
 	return op.Changes && (strings.Contains(name, ".AuthorizationService/") || strings.Contains(name, "ManagementService/") && strings.Contains(name, "UserGrant"))
+}
+
+// bySession tells the operations that change, or sign in by, a session that
+// they name by its own id.
+func bySession(op *operation.Operation) bool {
+	service, method, _ := strings.Cut(string(op.Name), "/")
+	switch service {
+	case "zitadel.session.v2.SessionService", "zitadel.session.v2beta.SessionService":
+		return op.Changes && method != "CreateSession"
+	case "zitadel.oidc.v2.OIDCService", "zitadel.oidc.v2beta.OIDCService", "zitadel.saml.v2.SAMLService":
+		return op.Changes
+	}
+	return false
 }
 
 // signsIn tells the operations that act on a user whom they know by login name.

@@ -173,7 +173,7 @@ func (p *Proxy) Begin() {
 
 // named is what the service users themselves know.
 func named(users map[string]ServiceUser) func() ownuser.Known {
-	known := ownuser.Known{Complete: true, Whole: true}
+	known := ownuser.Known{Complete: true, Whole: true, Sessions: true}
 	for _, u := range users {
 		if id := u.UserID(); id != "" {
 			known.IDs = append(known.IDs, id)

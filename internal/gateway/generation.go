@@ -178,7 +178,7 @@ func (n *generation) ready(ctx context.Context, moment time.Duration, before *ge
 	}
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
-	for !n.own.Known().Whole {
+	for known := n.own.Known(); !known.Whole || !known.Sessions; known = n.own.Known() {
 		select {
 		case <-ctx.Done():
 			return

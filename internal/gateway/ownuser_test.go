@@ -24,7 +24,7 @@ service_users:
 rules:
   - {name: users, callers: ["anonymous:local"], operations: [zitadel.user.v2.UserService/LockUser, zitadel.user.v2.UserService/GetUserByID], as: pat}
   - {name: authorizations, callers: ["anonymous:local"], operations: [zitadel.authorization.v2.AuthorizationService/DeleteAuthorization], hazards: [grants-role], as: pat}
-  - {name: sessions, callers: ["anonymous:local"], operations: [zitadel.session.v2.SessionService/CreateSession, zitadel.session.v2.SessionService/SetSession], hazards: [mints-credential], as: secret}
+  - {name: sessions, callers: ["anonymous:local"], operations: [zitadel.session.v2.SessionService/CreateSession, zitadel.session.v2.SessionService/SetSession, zitadel.session.v2.SessionService/DeleteSession, zitadel.session.v2beta.SessionService/SetSession, zitadel.session.v2beta.SessionService/DeleteSession], hazards: [mints-credential], as: secret}
   - {name: imports, callers: ["anonymous:local"], operations: [zitadel.admin.v1.AdminService/ImportData], hazards: [plants-credential, grants-role, bulk], as: pat}
 audit: {file: "$DIR/audit.jsonl"}
 `
@@ -115,6 +115,48 @@ func TestUsersOfTokensAreLearnedAndOutOfReach(t *testing.T) {
 	if status, text := l.post(t, signIn, `{"checks":{"user":{"loginName":"bob","login_name":"secret"}}}`); status != http.StatusBadRequest || !strings.Contains(text, "(unreadable_body,") {
 		t.Errorf("a session in two spellings: HTTP %d %s", status, text)
 	}
+}
+
+// What others gave our own users is learned too, page by page.
+func TestSessionsAndAuthorizationsOfOurOwnAreOutOfReach(t *testing.T) {
+	var sessions, authorizations []string
+	l := startLearning(t, func(l *learning) {
+		l.MaxRows(2)
+		for range 5 {
+			sessions = append(sessions, l.AddSession(l.Users()["secret"]))
+			authorizations = append(authorizations, l.AddAuthorization(l.Users()["pat"]))
+		}
+	})
+	bob := l.AddSession(l.Users()["bob@acme.example"])
+	for _, version := range [...]string{"v2", "v2beta"} {
+		for _, method := range [...]string{"SetSession", "DeleteSession"} {
+			op := "zitadel.session." + version + ".SessionService/" + method
+			l.eventually(t, op, `{"sessionId":"`+bob+`"}`, "")
+			for _, id := range sessions {
+				if status, text := l.post(t, op, `{"sessionId":"`+id+`"}`); status != http.StatusForbidden || !strings.Contains(text, "(own_service_user,") {
+					t.Errorf("%s of %s: HTTP %d %s", op, id, status, text)
+				}
+			}
+		}
+	}
+	for _, id := range authorizations {
+		l.eventually(t, revoke, `{"id":"`+id+`"}`, "own_service_user")
+	}
+}
+
+func TestChangesOfSessionsWaitUntilThoseOfOurOwnAreKnown(t *testing.T) {
+	l := startLearning(t, func(l *learning) { l.FailSessions(true) })
+	const change, end = "zitadel.session.v2.SessionService/SetSession", "zitadel.session.v2beta.SessionService/DeleteSession"
+	l.eventually(t, signIn, `{"checks":{"user":{"loginName":"bob"}}}`, "") // nothing else waits for them
+	for _, op := range [...]string{change, end} {
+		if status, text := l.post(t, op, `{"sessionId":"1"}`); status != http.StatusServiceUnavailable || !strings.Contains(text, "(own_users_unknown,") {
+			t.Errorf("%s: HTTP %d %s", op, status, text)
+		}
+	}
+	ours := l.AddSession(l.Users()["pat"])
+	l.FailSessions(false)
+	l.eventually(t, change, `{"sessionId":"1"}`, "")
+	l.eventually(t, end, `{"sessionId":"`+ours+`"}`, "own_service_user")
 }
 
 func TestChangesOfUsersWaitUntilOurOwnAreKnown(t *testing.T) {

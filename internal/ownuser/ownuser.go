@@ -3,7 +3,9 @@
 //
 // A key file names its user. Whose a client secret or a personal access token is
 // has to be learned from ZITADEL: with the first token, and with every one that
-// replaces it. Until then not all users are known, and [Users.Known] says so.
+// replaces it. Until then not all users are known, and [Users.Known] says so. What
+// others can give these users is learned too, and again every few minutes: their
+// authorizations and their sessions.
 package ownuser
 
 import (
@@ -23,6 +25,8 @@ const (
 	// every is how often it is looked whether a token was replaced, and how soon
 	// a failed question is asked again at first.
 	every = time.Second
+	// relearn is how old what a user owns may get: others can give it more.
+	relearn = 5 * time.Minute
 	// slowest is how rarely a question that keeps failing is asked.
 	slowest = 30 * time.Second
 )
@@ -40,6 +44,7 @@ type Source interface {
 type Asker interface {
 	Me(ctx context.Context, authorization []string) (zitadel.User, error)
 	Authorizations(ctx context.Context, authorization []string) ([]string, error)
+	Sessions(ctx context.Context, authorization []string, userID string) ([]string, error)
 }
 
 // Known is what is known of all service users.
@@ -48,8 +53,9 @@ type Known struct {
 	IDs []string
 	// LoginNames are the names under which they could sign in.
 	LoginNames []string
-	// Complete tells that no user id is missing; Whole that nothing else is either.
-	Complete, Whole bool
+	// Complete tells that no user id is missing, Whole that no login name and no
+	// authorization is either, Sessions that no user id and no session is.
+	Complete, Whole, Sessions bool
 }
 
 // Users keeps track of service users. It is safe for concurrent use.
@@ -73,12 +79,26 @@ type snapshot struct {
 	learned []*learned
 }
 
-// learned is whose a token is. partly: not all that is theirs could be learned.
+// learned is whose a token is, and what is that user's.
 type learned struct {
-	token  *serviceuser.Token
-	user   zitadel.User
-	more   []string
-	partly bool
+	token                    *serviceuser.Token
+	user                     zitadel.User
+	authorizations, sessions owned
+	at                       time.Time // when all of it was; zero: something is to be asked again
+}
+
+// owned is what is a user's and can be changed by its id alone.
+type owned struct {
+	ids   []string
+	known bool
+}
+
+// refreshed is o, or what was known before of the same user where o could not be learned.
+func (o owned) refreshed(before owned) owned {
+	if o.known {
+		return o
+	}
+	return before
 }
 
 // New keeps track of sources. Those in replaceable may change their user with
@@ -116,7 +136,8 @@ func (u *Users) Known() Known {
 	for i, t := range u.tracked {
 		l := now.learned[i]
 		known.Complete = known.Complete && t.isKnown(l)
-		known.Whole = known.Whole && l != nil && !l.partly && t.isKnown(l)
+		known.Whole = known.Whole && l != nil && l.authorizations.known && t.isKnown(l)
+		known.Sessions = known.Sessions && l != nil && l.sessions.known && t.isKnown(l)
 	}
 	return known
 }
@@ -143,7 +164,8 @@ func (u *Users) Run(ctx context.Context) error {
 	return nil
 }
 
-// follow asks whose the token of one service user is, and again whenever it is another.
+// follow asks whose the token of one service user is, again whenever it is
+// another, and now and then what is that user's.
 func (u *Users) follow(ctx context.Context, at int) {
 	t, wait := u.tracked[at], every
 	for ctx.Err() == nil {
@@ -154,7 +176,7 @@ func (u *Users) follow(ctx context.Context, at int) {
 		l := u.now.Load().learned[at]
 		switch {
 		case err != nil:
-		case l != nil && l.token == token && !l.partly:
+		case l != nil && l.token == token && time.Since(l.at) < relearn:
 			wait = every
 		default:
 			wait = u.learn(ctx, at, token, wait)
@@ -176,12 +198,27 @@ func (u *Users) learn(ctx context.Context, at int, token *serviceuser.Token, wai
 		}
 		return min(2*wait, slowest)
 	}
-	more, err := u.ask.Authorizations(ctx, token.Authorization)
-	u.took(at, &learned{token, user, more, err != nil})
-	if err != nil {
-		if ctx.Err() == nil {
-			u.log.Warn().Str("service_user", name).Err(err).Msg("learning its authorizations failed; they are not out of reach until they are known")
+	l := &learned{token: token, user: user, at: time.Now()}
+	for _, o := range [...]struct {
+		what string
+		into *owned
+		ask  func() ([]string, error)
+	}{
+		{"authorizations", &l.authorizations, func() ([]string, error) { return u.ask.Authorizations(ctx, token.Authorization) }},
+		{"sessions", &l.sessions, func() ([]string, error) { return u.ask.Sessions(ctx, token.Authorization, user.ID) }},
+	} {
+		ids, err := o.ask()
+		if err == nil {
+			*o.into = owned{ids, true}
+			continue
 		}
+		l.at = time.Time{}
+		if ctx.Err() == nil {
+			u.log.Warn().Str("service_user", name).Err(err).Msg("learning its " + o.what + " failed; requests that could change them are refused until they are known")
+		}
+	}
+	u.took(at, l)
+	if l.at.IsZero() {
 		return min(2*wait, slowest)
 	}
 	return every
@@ -197,8 +234,9 @@ func (u *Users) took(at int, l *learned) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	all := slices.Clone(u.now.Load().learned)
-	if before := all[at]; l.partly && before != nil && before.user.ID == l.user.ID {
-		l.more = before.more
+	if before := all[at]; before != nil && before.user.ID == l.user.ID {
+		l.authorizations = l.authorizations.refreshed(before.authorizations)
+		l.sessions = l.sessions.refreshed(before.sessions)
 	}
 	all[at] = l
 	u.now.Store(u.sum(all))
@@ -206,11 +244,11 @@ func (u *Users) took(at int, l *learned) {
 
 // sum is the snapshot of what was learned.
 func (u *Users) sum(all []*learned) *snapshot {
-	s := &snapshot{Known: Known{Complete: true, Whole: true}, learned: all}
+	s := &snapshot{Known: Known{Complete: true, Whole: true, Sessions: true}, learned: all}
 	for i, t := range u.tracked {
 		s.IDs = append(s.IDs, t.UserID())
 		if l := all[i]; l != nil {
-			s.IDs = append(append(s.IDs, l.user.ID), l.more...)
+			s.IDs = slices.Concat(s.IDs, []string{l.user.ID}, l.authorizations.ids, l.sessions.ids)
 			s.LoginNames = append(s.LoginNames, l.user.LoginNames...)
 		}
 	}

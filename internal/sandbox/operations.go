@@ -40,6 +40,7 @@ func operations() map[string]play {
 		auth + "ListMyZitadelPermissions":                      listMyPermissions,
 		auth + "ListMyMemberships":                             listMyMemberships,
 		auth + "ListMyUserGrants":                              listMyUserGrants,
+		"zitadel.session.v2.SessionService/ListSessions":       listSessions,
 		"zitadel.action.v2.ActionService/ListExecutionMethods": listMethods,
 		users + "AddKey":                                       addKey,
 		users + "ListKeys":                                     listKeys,

@@ -37,12 +37,13 @@ type Sandbox struct {
 	server   *http.Server
 	ended    chan error
 
-	mu       sync.Mutex
-	state    state
-	faults   faults
-	requests []Request
-	methods  []string // besides those that are served
-	failSelf bool
+	mu                     sync.Mutex
+	state                  state
+	faults                 faults
+	requests               []Request
+	methods                []string // besides those that are served
+	failSelf, failSessions bool
+	maxRows                int // of a page, beneath what is asked for; 0: no less
 }
 
 // Start listens and serves until [Sandbox.Close].

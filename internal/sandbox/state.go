@@ -26,6 +26,7 @@ type user struct {
 	keys                  map[string]machineKey
 	secret                string
 	authorizations        []string
+	sessions              []string
 }
 
 // state is what the instance knows.

@@ -40,22 +40,6 @@ func (c *Client) Me(ctx context.Context, authorization []string) (User, error) {
 	return u, nil
 }
 
-// Authorizations are the ids of the authorizations (v1: user grants) of the
-// token's user: what can be changed by id alone.
-func (c *Client) Authorizations(ctx context.Context, authorization []string) ([]string, error) {
-	var answer struct{ Result []struct{ GrantID string } }
-	if err := c.ask(ctx, "/auth/v1/usergrants/me/_search", authorization, page(), &answer); err != nil {
-		return nil, err
-	}
-	var ids []string
-	for _, r := range answer.Result {
-		if r.GrantID != "" {
-			ids = append(ids, r.GrantID)
-		}
-	}
-	return ids, nil
-}
-
 // Membership is where the token's user is a manager, and its roles there.
 type Membership struct {
 	Roles          []string
