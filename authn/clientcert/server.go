@@ -75,6 +75,9 @@ func (v *Verifier) protect(c *tls.Config, tickets *tickets) *tls.Config {
 		}
 		return nil
 	}
+	if c.Time == nil {
+		c.Time = v.config.Clock // crypto/tls resumes no session whose certificate has ended, by this
+	}
 	c.WrapSession, c.UnwrapSession = tickets.wrap, tickets.unwrap
 	return c
 }

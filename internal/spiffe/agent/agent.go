@@ -100,11 +100,11 @@ func (a *Agent) Sent() int {
 	return a.sent
 }
 
-func (a *Agent) now() (*workload.X509SVIDResponse, error, <-chan struct{}) {
+func (a *Agent) now() (*workload.X509SVIDResponse, <-chan struct{}, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.sent++
-	return a.answer, a.refusal, a.changed
+	return a.answer, a.changed, a.refusal
 }
 
 // FetchX509SVID implements [workload.SpiffeWorkloadAPIServer].
@@ -114,7 +114,7 @@ func (a *Agent) FetchX509SVID(_ *workload.X509SVIDRequest, stream grpc.ServerStr
 		return status.Error(codes.InvalidArgument, "security header missing from request")
 	}
 	for {
-		answer, refusal, changed := a.now()
+		answer, changed, refusal := a.now()
 		if refusal != nil {
 			return refusal
 		}
