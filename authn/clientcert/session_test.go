@@ -88,7 +88,7 @@ func TestResumedHandshakesAreVerified(t *testing.T) {
 				w := newWorld(t)
 				caller := w.inter.newLeaf(t)
 				config := w.start(spiffe, certPEM(w.root), w.listsOf()).ServerConfig(serverBase(t))
-				config.GetConfigForClient, config.WrapSession, config.UnwrapSession = nil, nil, nil
+				config.GetConfigForClient, config.WrapSession, config.UnwrapSession, config.Time = nil, nil, nil, nil
 				shake := w.resumable(version, caller)
 				do := func() (tls.ConnectionState, error) { return shake(config) }
 				expect(t, "first", do, false, "")
