@@ -14,7 +14,7 @@ BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -build
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: build rootfs image packages deployment release-notes release-dry help check format vet staticcheck race allocations cover mutation generated fuzz test bench soak demo clean
+.PHONY: build rootfs image packages deployment release-notes release-dry help check format vet staticcheck race allocations cover mutation generated fuzz test bench soak reload-load demo clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ bench: ## all benchmarks
 
 soak: ## half load for SOAK (10m) with reloads, rotations, token ends, restarts and early ends: nothing fails, nothing is held
 	SOAK=$(SOAK) go test -count=1 -timeout 0 -v -run TestSoak ./internal/soak
+
+reload-load: ## twenty reloads in twenty seconds under load: no call fails
+	ZPROXY_LONG_RELOAD=1 go test -count=1 -v -run TestReloadsUnderLoadFailNoCall ./internal/gateway
 
 demo: ## the five-minute tour
 	go run ./cmd/zproxy-demo --once

@@ -12,7 +12,7 @@ import (
 // trusted is how the upstream is reached, and under which trust. Two that are
 // equal make the same connections.
 type trusted struct {
-	upstream config.Upstream // without what is asked of requests
+	upstream config.Upstream // without what is asked of requests, and how long they may take
 	roots    [sha256.Size]byte
 	tls      *tls.Config
 }
@@ -20,7 +20,7 @@ type trusted struct {
 // newTrusted reads the files that u names.
 func newTrusted(u config.Upstream) (*trusted, error) {
 	t := &trusted{upstream: u}
-	t.upstream.ForwardHeaders, t.upstream.Limit = nil, nil
+	t.upstream.ForwardHeaders, t.upstream.Limit, t.upstream.Timeouts, t.upstream.MaxInFlight = nil, nil, config.Timeouts{}, 0
 	if u.CAFile != "" {
 		text, err := os.ReadFile(u.CAFile)
 		if err == nil { // what is wrong with it is told below

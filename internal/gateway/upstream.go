@@ -18,7 +18,7 @@ type upstream struct {
 // upstream is the one of cfg: that of before if nothing changed about it.
 func (g *Gateway) upstream(cfg *config.Config, trust *trusted, before *generation) (*upstream, error) {
 	c := cfg.Upstream
-	if before != nil && before.upstream.trust.equal(trust) {
+	if before != nil && before.upstream.trust.equal(trust) && before.cfg.Upstream.Timeouts == c.Timeouts && before.cfg.Upstream.MaxInFlight == c.MaxInFlight {
 		return before.upstream, nil
 	}
 	made, err := proxy.NewUpstream(proxy.UpstreamConfig{
