@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -68,14 +69,21 @@ func startZITADEL(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("READER_ID", id)
 }
 
-// freePort (freeport NAME) sets $NAME to a port that was free a moment ago.
+// freePort (freeport NAME) sets $NAME to a port that nobody listens on. It is
+// below those that the kernel gives out, or another test would be given it
+// before it is used.
 func freePort(ts *testscript.TestScript, _ bool, args []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	ts.Check(err)
-	ts.Check(l.Close())
-	ts.Setenv(args[0], port)
+	for range 1000 {
+		port := strconv.Itoa(15000 + rand.IntN(15000))
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
+		if err != nil {
+			continue
+		}
+		ts.Check(l.Close())
+		ts.Setenv(args[0], port)
+		return
+	}
+	ts.Fatalf("no port is free")
 }
 
 // expandFile (expand FILE) replaces $NAME in FILE.

@@ -63,7 +63,7 @@ func (l *load) stop(t *testing.T) {
 
 func TestRenewalUnderLoadFailsNoHandshake(t *testing.T) {
 	e := newEdge(t)
-	a := newAuthority(t, e.port(), authorityOptions{lifetime: 9 * time.Second})
+	a := newAuthority(t, e.port(), authorityOptions{lifetime: 15 * time.Second})
 	m := mustNew(t, e.config(a))
 	e.serve(m)
 	run(t, m)
@@ -75,14 +75,14 @@ func TestRenewalUnderLoadFailsNoHandshake(t *testing.T) {
 
 func TestTheOldCertificateServesWhileTheAuthorityIsDownAtRenewal(t *testing.T) {
 	e := newEdge(t)
-	a := newAuthority(t, e.port(), authorityOptions{lifetime: 15 * time.Second})
+	a := newAuthority(t, e.port(), authorityOptions{lifetime: 24 * time.Second})
 	m := mustNew(t, e.config(a))
 	e.serve(m)
 	run(t, m)
 	until(t, "a certificate", 30*time.Second, ready(m))
 	a.down()
 	l := newLoad(e, a, 2)
-	until(t, "a renewal that failed", 30*time.Second, func() bool { return m.Status()[0].Failures > 0 })
+	until(t, "a renewal that failed", 60*time.Second, func() bool { return m.Status()[0].Failures > 0 })
 	if s := m.Status()[0]; !s.Ready(time.Now()) || s.Err == nil || time.Now().Before(s.RenewAt) {
 		t.Errorf("the status is %+v", s)
 	}
