@@ -80,11 +80,7 @@ func (x *exchange) relay(res *http.Response) error {
 	if x.resolved.Protocol == operation.REST && res.StatusCode == http.StatusUnauthorized {
 		res.Header["Www-Authenticate"] = challenge
 	}
-	if x.body != nil && x.in.ProtoMajor == 1 && x.toHTTP2() && !x.body.done.Load() {
-		// Closing the body will spoil this connection: what follows on it must not
-		// be taken for a request.
-		x.w.Header().Set("Connection", "close")
-	}
+	x.endDuplex()
 	x.moveHeader(res)
 	x.answered = answerBody{ReadCloser: res.Body, x: x, res: res}
 	res.Body = &x.answered

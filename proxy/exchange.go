@@ -45,6 +45,7 @@ type exchange struct {
 	message protoreflect.Message // the request message, where a rule judges it
 	body    *inBody              // the body, where it streams
 	out     io.ReadCloser        // what of it goes upstream: body, or body behind a guard
+	duplex  bool                 // over HTTP/1 the answer may begin before the body has ended
 
 	held  *serviceuser.Token
 	trace Trace // nil: the request is not traced
@@ -129,6 +130,7 @@ func (x *exchange) refuse(r *refusal) {
 		return
 	}
 	x.endUnread()
+	x.endDuplex()
 	_, x.record.GRPCStatus = reply(&x.w, x.in, x.resolved.Protocol, x.record.ID, r)
 }
 

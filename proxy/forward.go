@@ -33,6 +33,7 @@ func (x *exchange) forwardUpstream() {
 		// Otherwise net/http reads the rest of the body before it sends the first
 		// byte of the answer. An error means that it was never otherwise.
 		_ = http.NewResponseController(x.w.ResponseWriter).EnableFullDuplex()
+		x.duplex = true
 	}
 	x.reverse.ServeHTTP(&x.w, x.newOut(x.outContext(ctx)))
 }

@@ -27,7 +27,10 @@ func reply(w http.ResponseWriter, in *http.Request, protocol operation.Protocol,
 	// Clients of other services do not know ZITADEL's detail message.
 	withDetail := protocol == operation.REST || strings.HasPrefix(in.URL.Path, "/zitadel.")
 	h := w.Header()
-	clear(h)
+	ends := h.Get("Connection") // ours alone: ZITADEL's stays there
+	if clear(h); ends != "" {
+		h.Set("Connection", ends)
+	}
 	h.Set(RequestIDHeader, id)
 	h.Set("Proxy-Status", `zproxy; error=`+as.proxy+`; details="`+string(r.reason)+`"`)
 	h.Set("Cache-Control", "no-store")

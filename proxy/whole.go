@@ -144,3 +144,13 @@ func (x *exchange) endUnread() {
 		_ = deadline.SetReadDeadline(time.Now().Add(time.Second))
 	}
 }
+
+// endDuplex ends the connection of a caller whose body has not ended when its
+// answer begins. Closing the body may spoil the connection, and what follows on
+// it must not be taken for a request; and where the rest comes after the answer,
+// net/http reads it and the next request at once, and panics.
+func (x *exchange) endDuplex() {
+	if x.duplex && !x.body.done.Load() {
+		x.w.Header().Set("Connection", "close")
+	}
+}
