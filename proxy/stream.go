@@ -37,9 +37,7 @@ func (x *exchange) readFirst() *refusal {
 		return x.decideAgain()
 	case errors.Is(err, errTooLarge), errors.Is(err, errBusy):
 		x.putBack(body)
-		if deadline, ok := x.w.ResponseWriter.(interface{ SetReadDeadline(time.Time) error }); ok {
-			_ = deadline.SetReadDeadline(time.Time{})
-		}
+		x.readUntil(time.Time{})
 		return nil
 	}
 	return x.bodyRefused(err)

@@ -49,15 +49,19 @@ func (x *exchange) giveBack() {
 // with what is announced: a length costs the caller nothing. On an error it
 // returns what it has read so far.
 func (x *exchange) readWholeBody(limit int64) ([]byte, error) {
-	deadline, ok := x.w.ResponseWriter.(interface{ SetReadDeadline(time.Time) error })
-	if ok {
-		_ = deadline.SetReadDeadline(time.Now().Add(wholeBodyTime))
-	}
+	x.readUntil(time.Now().Add(wholeBodyTime))
 	body, err := x.grow(limit)
-	if ok && err == nil && x.in.ProtoMajor == 1 { // a stream of HTTP/2 takes its deadline along
-		_ = deadline.SetReadDeadline(time.Time{})
+	if err == nil && x.in.ProtoMajor == 1 { // a stream of HTTP/2 takes its deadline along
+		x.readUntil(time.Time{})
 	}
 	return body, err
+}
+
+// readUntil bounds how long the body may be waited for; the zero time lifts the bound.
+func (x *exchange) readUntil(end time.Time) {
+	if deadline, ok := x.w.ResponseWriter.(interface{ SetReadDeadline(time.Time) error }); ok {
+		_ = deadline.SetReadDeadline(end)
+	}
 }
 
 func (x *exchange) grow(limit int64) ([]byte, error) {
@@ -140,9 +144,7 @@ func (x *exchange) endUnread() {
 	if x.in.ProtoMajor != 1 || x.in.Body == nil || x.in.Body == http.NoBody || x.isRead {
 		return
 	}
-	if deadline, ok := x.w.ResponseWriter.(interface{ SetReadDeadline(time.Time) error }); ok {
-		_ = deadline.SetReadDeadline(time.Now().Add(time.Second))
-	}
+	x.readUntil(time.Now().Add(time.Second))
 }
 
 // endDuplex ends the connection of a caller whose body has not ended when its
