@@ -35,6 +35,7 @@ type Sandbox struct {
 	lifetime time.Duration
 	provider *op.Provider
 	server   *http.Server
+	cutOff   context.CancelFunc // ends the waits of requests in flight
 	ended    chan error
 
 	mu                     sync.Mutex
@@ -72,6 +73,8 @@ func Start(o Options) (*Sandbox, error) {
 		return nil, fmt.Errorf("starting sandbox: %w", err)
 	}
 	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
+	all, cutOff := context.WithCancel(context.Background())
+	s.server.BaseContext, s.cutOff = func(net.Listener) context.Context { return all }, cutOff
 	s.server.Protocols.SetHTTP1(true)
 	s.server.Protocols.SetUnencryptedHTTP2(true)
 	go func() { s.ended <- s.server.Serve(socket) }()
@@ -83,6 +86,7 @@ func (s *Sandbox) Issuer() *url.URL { u := *s.issuer; return &u }
 
 // Close ends the sandbox; requests in flight are cut off.
 func (s *Sandbox) Close() error {
+	s.cutOff() // a server does not notice who goes away before the body was read
 	err := s.server.Close()
 	if e := <-s.ended; !errors.Is(e, http.ErrServerClosed) {
 		err = errors.Join(err, e)

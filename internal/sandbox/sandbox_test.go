@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -29,6 +30,29 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// What waits to be answered late, its body unread, ends with the sandbox.
+func TestCloseEndsRequestsThatAreAnsweredLate(t *testing.T) {
+	s, err := sandbox.Start(sandbox.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.FailAPI(0, 1, time.Hour)
+	c, err := net.Dial("tcp", s.Issuer().Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "POST /v2/users HTTP/1.1\r\nHost: "+s.Issuer().Host+"\r\nContent-Length: 9\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	for len(s.Requests()) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
 
 func check(t *testing.T, err error) {
 	t.Helper()
