@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -44,9 +45,14 @@ func (o *output) String() string {
 // waits until it says text.
 func (o *output) waits(t *testing.T, text string) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !strings.Contains(o.String(), text); time.Sleep(5 * time.Millisecond) {
+	o.waitsFor(t, regexp.MustCompile(regexp.QuoteMeta(text)))
+}
+
+func (o *output) waitsFor(t *testing.T, pattern *regexp.Regexp) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !pattern.MatchString(o.String()); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("it does not say %q within 30 s:\n%s", text, o)
+			t.Fatalf("it does not say %q within 30 s:\n%s", pattern, o)
 		}
 	}
 }
