@@ -34,7 +34,10 @@ type configuration struct {
 	} `json:"service_users"`
 	Audit  struct{ File string }
 	Admin  struct{ Address string }
-	Limits struct{ Drain string }
+	Limits struct {
+		Drain      string
+		DrainDelay string `json:"drain_delay"`
+	}
 }
 
 func parseConfiguration(t *testing.T, text []byte) configuration {

@@ -207,6 +207,17 @@ func checkPod(t *testing.T, o objects, pod *core.PodTemplateSpec) {
 	checkProbes(t, pod, &c, cfg)
 }
 
+// parseDuration is what text says, or the default of a key that is not there.
+func parseDuration(t *testing.T, text string, otherwise time.Duration) time.Duration {
+	t.Helper()
+	if text == "" {
+		return otherwise
+	}
+	d, err := time.ParseDuration(text)
+	check(t, err)
+	return d
+}
+
 func checkProbes(t *testing.T, pod *core.PodTemplateSpec, c *core.Container, cfg configuration) {
 	t.Helper()
 	for path, p := range map[string]*core.Probe{"/readyz": c.StartupProbe, "/livez": c.LivenessProbe} {
@@ -214,12 +225,7 @@ func checkProbes(t *testing.T, pod *core.PodTemplateSpec, c *core.Container, cfg
 			t.Errorf("no probe asks %s", path)
 		}
 	}
-	drain := 30 * time.Second // the default
-	if cfg.Limits.Drain != "" {
-		var err error
-		drain, err = time.ParseDuration(cfg.Limits.Drain)
-		check(t, err)
-	}
+	drain := parseDuration(t, cfg.Limits.Drain, 30*time.Second) + parseDuration(t, cfg.Limits.DrainDelay, 0)
 	if l := c.Lifecycle; l != nil {
 		drain += time.Duration(l.PreStop.Sleep.Seconds) * time.Second
 	}
