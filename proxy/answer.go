@@ -164,7 +164,7 @@ func (x *exchange) failure(err error) *refusal {
 		return r
 	}
 	switch {
-	case x.in.Context().Err() != nil:
+	case x.in.Context().Err() != nil && !(x.duplex && x.pastDeadline()): // see stopReading
 		return refuse(ReasonCallerGone, "the caller went away")
 	case errors.Is(err, errTokenRefused):
 		r := refuse(ReasonTokenRefused, "zitadel refused the access token of service user "+x.decision.As+

@@ -56,3 +56,24 @@ func TestAnAnswerBeforeTheEndOfABodyEndsTheConnection(t *testing.T) {
 		})
 	}
 }
+
+// A caller that stops sending gets its answer when the time is over that it gives the call.
+func TestACallerThatSendsNoMoreIsToldOfItsDeadline(t *testing.T) {
+	g := newGateway(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }), options{})
+	conn, err := net.Dial("tcp", g.address)
+	check(t, err)
+	defer conn.Close()
+	check(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = fmt.Fprintf(conn, "POST /%sStream HTTP/1.1\r\nHost: %s\r\nContent-Type: application/connect+json\r\nConnect-Timeout-Ms: 300\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n%s\r\n", unlisted, g.address, framed(0, []byte("{}")))
+	check(t, err)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	check(t, err)
+	body, err := io.ReadAll(res.Body)
+	check(t, err)
+	if !strings.Contains(string(body), "deadline_exceeded") {
+		t.Errorf("told %q", body)
+	}
+	if r := g.records(t, 2)[1]; r.Reason != "deadline_exceeded" { // behind the intent record
+		t.Errorf("recorded %s", r.Reason)
+	}
+}

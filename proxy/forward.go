@@ -105,6 +105,10 @@ func (x *exchange) send(out *http.Request) (*http.Response, error) {
 		// call over HTTP/2 again.
 		out.Body = x.replay()
 	}
+	if x.duplex {
+		stop := context.AfterFunc(out.Context(), x.stopReading)
+		defer stop()
+	}
 	res, err := x.traced(out)
 	x.learn(res, err)
 	return res, err

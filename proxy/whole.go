@@ -156,3 +156,12 @@ func (x *exchange) endDuplex() {
 		x.w.Header().Set("Connection", "close")
 	}
 }
+
+// stopReading ends a read of an HTTP/1 body that is pending when its request has
+// been ended: net/http waits for it before it says that it has, and a caller who
+// sends no more would get no answer.
+func (x *exchange) stopReading() {
+	if !x.body.done.Load() {
+		_ = http.NewResponseController(x.w.ResponseWriter).SetReadDeadline(time.Unix(1, 0))
+	}
+}
