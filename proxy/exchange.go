@@ -52,6 +52,8 @@ type exchange struct {
 
 	cut   atomic.Pointer[refusal] // why it was ended before its end
 	under *Proxy                  // by whose policy it may go on; see [streams]
+	// lostAt is when it was found that its caller may go on no more; zero while it may.
+	lostAt time.Time
 
 	given       time.Duration // what the caller gives the call, from begin on
 	hasDeadline bool

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/zproxy/zproxy/authn"
 	"github.com/zproxy/zproxy/policy"
@@ -56,12 +57,25 @@ func (s *streams) cut(which func(*exchange) *refusal) {
 	}
 }
 
+// lostFor is how long a request may go on whose caller lost its rule: one that
+// ends by then does so under the policy that it began with.
+const lostFor = 2 * time.Second
+
 // Review ends the streams, those of proxies before p too, whose callers may not
 // go on by p's policy: the caller is told no more, its rule is gone or has
-// ended, or another service user or organization is in its place.
+// ended, or another service user or organization is in its place. It is to be
+// called every second, and ends those that it has found so for two.
 func (p *Proxy) Review() {
+	now := p.clock()
 	p.streams.cut(func(x *exchange) *refusal {
-		if !x.lasts() || p.keeps(x) {
+		switch {
+		case !x.lasts() || p.keeps(x):
+			x.lostAt = time.Time{}
+			return nil
+		case x.lostAt.IsZero():
+			x.lostAt = now
+			return nil
+		case now.Sub(x.lostAt) < lostFor:
 			return nil
 		}
 		return x.lost()
@@ -71,7 +85,7 @@ func (p *Proxy) Review() {
 // still refuses what another proxy in this one's place does not give: a body can
 // take half a minute, in which a reload took the rule away.
 func (x *exchange) still() *refusal {
-	if p := x.streams.serving.Load(); p == x.Proxy || p.keeps(x) {
+	if p := x.streams.serving.Load(); p == x.Proxy || x.clock().Sub(x.begin) < lostFor || p.keeps(x) {
 		return nil
 	}
 	x.record.Effect, x.record.ServiceUser = effectDeny, ""

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/zproxy/zproxy/authn"
 	"github.com/zproxy/zproxy/internal/audit"
@@ -38,6 +39,7 @@ type generations struct {
 	*gateway
 	config  proxy.Config
 	handler atomic.Pointer[http.Handler]
+	ahead   atomic.Int64 // of the clock, in seconds
 }
 
 const orgList = "zitadel.org.v2.OrganizationService/ListOrganizations"
@@ -57,9 +59,11 @@ func newGenerations(t *testing.T, upstream http.Handler) *generations {
 	g := &generations{gateway: &gateway{log: new(lockedBuffer), user: newStaticUser()}}
 	records, err := audit.Open(audit.Options{Writer: g.log})
 	check(t, err)
+	began := time.Now()
 	g.config = proxy.Config{
 		Catalogue: catalogue, Upstream: zitadel, Audit: records, ServiceUsers: map[string]proxy.ServiceUser{"reader": g.user},
 		HeaderBytes: 16 << 10, BodyBytes: 1 << 20, InspectBytes: 256 << 10,
+		Clock: func() time.Time { return began.Add(time.Duration(g.ahead.Load()) * time.Second) },
 	}
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
@@ -119,11 +123,11 @@ func (g *generations) post(t *testing.T, path string) (w *io.PipeWriter, answere
 func TestAReloadEndsNoStreamOfACallerWhoseTokenWasTaken(t *testing.T) {
 	for name, c := range map[string]struct {
 		says   shower
-		status int
+		reason string
 	}{
-		"TheSameCaller": {shower{"Bearer of-crm": "crm"}, http.StatusOK},
-		"AnotherCaller": {shower{"Bearer of-crm": "web"}, http.StatusForbidden},
-		"NoCaller":      {shower{}, http.StatusForbidden},
+		"TheSameCaller": {shower{"Bearer of-crm": "crm"}, "allowed"},
+		"AnotherCaller": {shower{"Bearer of-crm": "web"}, "rule_lost"},
+		"NoCaller":      {shower{}, "rule_lost"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := make(chan struct{})
@@ -138,13 +142,19 @@ func TestAReloadEndsNoStreamOfACallerWhoseTokenWasTaken(t *testing.T) {
 			_, err := io.WriteString(w, "{"+strings.Repeat(" ", 128<<10))
 			check(t, err)
 			<-began
-			g.next(t, c.says, orgList).Review()
-			if c.status == http.StatusOK { // others need not send more to be told
+			p := g.next(t, c.says, orgList)
+			p.Review()
+			g.ahead.Add(3) // what is about to end has ended
+			p.Review()
+			if c.reason != "rule_lost" {
 				_, _ = io.WriteString(w, "}")
-				_ = w.Close()
+			} else if records := g.records(t, 1); records[0].Status != http.StatusForbidden { // without the end of the body
+				t.Errorf("answered with %d, want 403", records[0].Status)
 			}
-			if status := <-answered; status != c.status {
-				t.Errorf("answered with %d, want %d", status, c.status)
+			_ = w.Close()
+			<-answered
+			if records := g.records(t, 1); records[0].Reason != c.reason {
+				t.Errorf("recorded %s, want %s", records[0].Reason, c.reason)
 			}
 		})
 	}
@@ -168,6 +178,7 @@ func TestAReloadIsForRequestsWhoseBodiesAreRead(t *testing.T) {
 				g.next(t, says, name)
 				w, answered := g.post(t, path)
 				g.next(t, says, c.operation)
+				g.ahead.Add(3)
 				_, _ = io.WriteString(w, "{}")
 				_ = w.Close()
 				if status := <-answered; status != c.status {
@@ -182,5 +193,54 @@ func TestAReloadIsForRequestsWhoseBodiesAreRead(t *testing.T) {
 				t.Errorf("%d requests went upstream, want 1", n)
 			}
 		})
+	}
+}
+
+// A request that was about to end when its rule went ends as it began: a reload
+// fails no call that is under way.
+func TestAReloadFailsNoCallThatIsUnderWay(t *testing.T) {
+	for name, path := range map[string]string{userList: "/v2/users", orgList: "/v2/organizations/_search"} {
+		t.Run(name, func(t *testing.T) {
+			g := newGenerations(t, new(counted))
+			says := shower{"Bearer of-crm": "crm"}
+			g.next(t, says, name)
+			w, answered := g.post(t, path)
+			p := g.next(t, says, userRead)
+			p.Review()
+			p.Review()
+			_, _ = io.WriteString(w, "{}")
+			_ = w.Close()
+			if status := <-answered; status != http.StatusOK {
+				t.Errorf("answered with %d", status)
+			}
+		})
+	}
+}
+
+// A body that never ends holds nothing open: its caller reads why, and the
+// connection is closed.
+func TestABodyWithoutEndEndsWithItsRule(t *testing.T) {
+	began := make(chan struct{})
+	g := newGenerations(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(began)
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+	says := shower{"Bearer of-crm": "crm"}
+	g.next(t, says, orgList)
+	c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+	check(t, err)
+	defer c.Close()
+	check(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = io.WriteString(c, "POST /v2/organizations/_search HTTP/1.1\r\nHost: zproxy\r\nContent-Type: application/json\r\nAuthorization: Bearer of-crm\r\n"+
+		"Transfer-Encoding: chunked\r\n\r\n20000\r\n{"+strings.Repeat(" ", 0x20000-1)+"\r\n")
+	check(t, err)
+	<-began
+	p := g.next(t, says, userRead)
+	p.Review()
+	g.ahead.Add(3)
+	p.Review()
+	answer, err := io.ReadAll(c)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 403 ") || !strings.Contains(string(answer), "rule_lost") {
+		t.Errorf("the caller reads %q, %v", answer, err)
 	}
 }

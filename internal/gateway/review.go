@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// reviewEvery is how long a stream may go on that is allowed no more.
+// reviewEvery is how often streams are judged again.
 const reviewEvery = time.Second
 
 // review ends streams whose callers lost their rule, by a reload or by its end.
