@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net"
@@ -239,8 +240,10 @@ func TestABodyWithoutEndEndsWithItsRule(t *testing.T) {
 	p.Review()
 	g.ahead.Add(3)
 	p.Review()
-	answer, err := io.ReadAll(c)
-	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 403 ") || !strings.Contains(string(answer), "rule_lost") {
-		t.Errorf("the caller reads %q, %v", answer, err)
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	check(t, err)
+	answer, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusForbidden || !res.Close || !strings.Contains(string(answer), "rule_lost") {
+		t.Errorf("the caller reads %d %q, %v", res.StatusCode, answer, err)
 	}
 }
