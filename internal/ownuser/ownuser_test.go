@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,9 +27,18 @@ func (p *pat) Next(context.Context, *serviceuser.Token) (*serviceuser.Token, err
 }
 
 // server is what ZITADEL says at the moment.
-type server struct {
+type server struct{ says atomic.Pointer[says] }
+
+// says is what is told from when it is set on.
+type says struct {
 	authorizations, sessions []string
 	fails                    error // to list sessions
+}
+
+func newServer(first says) *server {
+	s := new(server)
+	s.says.Store(&first)
+	return s
 }
 
 func (s *server) Me(context.Context, []string) (zitadel.User, error) {
@@ -36,14 +46,15 @@ func (s *server) Me(context.Context, []string) (zitadel.User, error) {
 }
 
 func (s *server) Authorizations(context.Context, []string) ([]string, error) {
-	return s.authorizations, nil
+	return s.says.Load().authorizations, nil
 }
 
 func (s *server) Sessions(_ context.Context, _ []string, user string) ([]string, error) {
 	if user != "user" {
 		return nil, errors.New("another user's")
 	}
-	return s.sessions, s.fails
+	now := s.says.Load()
+	return now.sessions, now.fails
 }
 
 // run follows the one service user, in the bubble's time.
@@ -68,12 +79,12 @@ func after(d time.Duration) { time.Sleep(d); synctest.Wait() }
 
 func TestWhatOthersGiveAUserIsLearnedThoughItsTokenStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{authorizations: []string{"a"}, sessions: []string{"s"}}
+		s := newServer(says{authorizations: []string{"a"}, sessions: []string{"s"}})
 		u := run(t, s)
 		if k := u.Known(); !k.Complete || !k.Whole || !k.Sessions || !slices.Equal(k.IDs, []string{"a", "s", "user"}) {
 			t.Fatalf("known at first: %+v", k)
 		}
-		s.authorizations, s.sessions = []string{"a", "b"}, []string{"t"}
+		s.says.Store(&says{authorizations: []string{"a", "b"}, sessions: []string{"t"}})
 		after(4 * time.Minute)
 		if k := u.Known(); !slices.Equal(k.IDs, []string{"a", "s", "user"}) {
 			t.Errorf("asked again after four minutes: %+v", k)
@@ -87,22 +98,22 @@ func TestWhatOthersGiveAUserIsLearnedThoughItsTokenStays(t *testing.T) {
 
 func TestWhatIsKnownStaysKnownWhileItCannotBeLearnedAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{sessions: []string{"s"}, fails: errors.New("down")}
+		s := newServer(says{sessions: []string{"s"}, fails: errors.New("down")})
 		u := run(t, s)
 		if k := u.Known(); !k.Complete || !k.Whole || k.Sessions || !slices.Equal(k.IDs, []string{"user"}) {
 			t.Fatalf("known while sessions cannot be listed: %+v", k)
 		}
-		s.fails = nil
+		s.says.Store(&says{sessions: []string{"s"}})
 		after(time.Minute)
 		if k := u.Known(); !k.Sessions || !slices.Equal(k.IDs, []string{"s", "user"}) {
 			t.Fatalf("known once they can be: %+v", k)
 		}
-		s.sessions, s.fails = nil, errors.New("down")
+		s.says.Store(&says{fails: errors.New("down")})
 		after(10 * time.Minute)
 		if k := u.Known(); !k.Sessions || !slices.Equal(k.IDs, []string{"s", "user"}) {
 			t.Errorf("known while they cannot be again: %+v", k)
 		}
-		s.sessions, s.fails = []string{"t"}, nil
+		s.says.Store(&says{sessions: []string{"t"}})
 		after(time.Minute) // soon, not after five
 		if k := u.Known(); !slices.Equal(k.IDs, []string{"t", "user"}) {
 			t.Errorf("known at last: %+v", k)
