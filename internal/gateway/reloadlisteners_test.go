@@ -80,6 +80,7 @@ func TestAnAddressKeepsItsSocketWhateverServesIt(t *testing.T) {
 	if _, status := l.reused(t, "plain"); status != 200 {
 		t.Fatal(status)
 	}
+	l.client.CloseIdleConnections() // it is about to be closed: who calls at that moment would be cut off
 	a := newAuthority(t)
 	cert, key := pair(t, a.issue(forServer))
 	write(t, filepath.Join(l.dir, "server.crt"), cert)
