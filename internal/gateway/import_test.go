@@ -21,6 +21,9 @@ func TestImportsFromElsewhereAreRefused(t *testing.T) {
 	}
 	in, local := append(field(9, "1m"), field(1, "")...), append(field(9, "1m"), field(3, string(field(1, "/x")))...)
 	text := base64.StdEncoding.EncodeToString
+	// As JSON one field that nobody knows; as protobuf a group, then dataOrgsv1Local with a path.
+	blanks := strings.Repeat(" ", 32)
+	twoFaced := `{" ` + blanks + `|":` + "\n\n" + blanks[:10] + "\n " + blanks + "\n\n" + `"/x/y/z/a"` + "}    "
 	for name, c := range map[string]struct {
 		path, contentType, body string
 		passes                  bool
@@ -35,6 +38,8 @@ func TestImportsFromElsewhereAreRefused(t *testing.T) {
 		"gRPC, in the request":          {rpc, "application/grpc", string(frame(0, in)), true},
 		"gRPC, a file":                  {rpc, "application/grpc", string(frame(0, local)), false},
 		"gRPC as JSON, a file":          {rpc, "application/grpc+json", string(frame(0, []byte(`{"dataOrgsLocal":{"path":"/x"}}`))), false},
+		"gRPC as JSON, to ZITADEL not":  {rpc, "application/grpc+json", string(frame(0, []byte(twoFaced))), false},
+		"gRPC-web as JSON, likewise":    {rpc, "application/grpc-web+json", string(frame(0, []byte(twoFaced))), false},
 		"gRPC-web, a file":              {rpc, "application/grpc-web", string(frame(0, local)), false},
 		"gRPC-web as text, a file":      {rpc, "application/grpc-web-text", text(frame(0, local)), false},
 		"gRPC, in two messages":         {rpc, "application/grpc", string(append(frame(0, in), frame(0, local)...)), false},

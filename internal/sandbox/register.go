@@ -77,11 +77,15 @@ func (s *Sandbox) rpc(path string, m protoreflect.MethodDescriptor) http.Handler
 	}))
 	v1 := prefix(m.Parent().FullName()) != ""
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if v1 && !strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
-			writeProblem(w, &problem{5, "", "Not Found"})
-			return
+		out, in := w, r
+		if v1 {
+			var call bool
+			if out, in, call = v1RPC(w, r); !call {
+				writeProblem(w, &problem{5, "", "Not Found"})
+				return
+			}
 		}
-		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, r)))
+		h.ServeHTTP(out, in.WithContext(context.WithValue(r.Context(), requestKey{}, r)))
 	})
 }
 

@@ -25,13 +25,19 @@ func surfaceOf(name Name) surface {
 // rpcBody tells whether an operation can be called with this content type on
 // its RPC path, and whether the body is JSON then. The gRPC forms are exact, as
 // ZITADEL's v1 services compare them: with a parameter they would fall through
-// to another handler.
+// to another handler. Those services take +json and read the body as protobuf
+// all the same (grpc-go falls back to it for a codec that it does not have), so
+// that JSON made for the purpose would be judged as one message and performed
+// as another.
 func rpcBody(op *Operation, contentType string) (json bool, err *Error) {
 	switch contentType {
 	case "application/grpc", "application/grpc+proto", "application/grpc-web", "application/grpc-web+proto":
 		return false, nil
 	case "application/grpc+json", "application/grpc-web+json":
-		return true, nil
+		if op.surface == rpcConnect {
+			return true, nil
+		}
+		return false, fail(ReasonContentType, "ZITADEL's v1 services read "+contentType+" as protobuf; send protobuf with application/grpc or application/grpc-web, or JSON to the REST path of "+string(op.Name))
 	case "application/grpc-web-text", "application/grpc-web-text+proto":
 		if op.surface == rpcGateway {
 			return false, nil
