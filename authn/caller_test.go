@@ -149,6 +149,10 @@ func TestWhatCoversMatchesAllAndWhatMeetsHasSomeInCommon(t *testing.T) {
 		if errP != nil || errQ != nil {
 			t.SkipNow()
 		}
+		both, ok := p.Common(q)
+		if read, err := authn.ParseCallerPattern(both.String()); ok != p.Meets(q) || ok && (err != nil || read != both) {
+			t.Fatalf("%s and %s have %q in common, read as %q (%v)", p, q, both, read, err)
+		}
 		common, only := 0, 0
 		for _, fill := range strings.Fields("aa ab ac ba bb bc ca cb cc") {
 			for _, pattern := range []string{p.String(), q.String()} {
@@ -156,6 +160,9 @@ func TestWhatCoversMatchesAllAndWhatMeetsHasSomeInCommon(t *testing.T) {
 				c, err := authn.ParseCaller(strings.ReplaceAll(s, "*", "c"))
 				if err != nil {
 					t.Fatal(err)
+				}
+				if both.Match(c) != (p.Match(c) && q.Match(c)) {
+					t.Errorf("%s and %s: %s of %s", p, q, both, c)
 				}
 				if p.Match(c) && q.Match(c) {
 					common++

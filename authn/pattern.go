@@ -62,6 +62,24 @@ func (p Pattern) Meets(q Pattern) bool {
 	return p.kind != KindNone && alongside(p.name, q.name, func(x, y string) bool { return x == y || x == "*" && y != "" || y == "*" && x != "" })
 }
 
+// Common is the pattern of the callers that match both p and q, and false if none does.
+func (p Pattern) Common(q Pattern) (Pattern, bool) {
+	if !p.Meets(q) {
+		return Pattern{}, false
+	}
+	c := Pattern{kind: p.kind}
+	for a, b, more := p.name, q.name, true; more; {
+		var x, y string
+		x, a, more = cutPart(a)
+		y, b, _ = cutPart(b)
+		if strings.HasPrefix(x, "*") {
+			x = y
+		}
+		c.name, c.wild = c.name+x, c.wild || strings.HasPrefix(x, "*")
+	}
+	return c, true
+}
+
 // alongside walks two identities part by part, and reports whether all that
 // separates the parts is the same, and each pair fits.
 func alongside(a, b string, fit func(x, y string) bool) bool {

@@ -19,7 +19,8 @@ func newPolicyDiff() *cobra.Command {
 		Use:   "diff OLD NEW",
 		Short: "Say what each caller gains and loses between two configurations",
 		Long: `Compare the rules of two configurations, operation by operation. Another service
-user, other organizations and another condition count as gained and lost.
+user, other organizations and another condition count as gained and lost. Whose
+credential a service user has, and who comes through which listener, is not compared.
 Exit code 0: nobody gains anything; 1: somebody does; 2: a file is at fault.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -77,7 +78,8 @@ func newPolicyBound() *cobra.Command {
 		Short: "Check that the rules give nothing beyond a ceiling",
 		Long: `Check that every caller may do no more by the configuration than by the ceiling, a
 file of which only the rules matter: the same service user, no other
-organizations, no condition less. Exit code 0: within; 1: beyond; 2: a file is at fault.`,
+organizations, no condition less. Whose credential a service user has is not compared.
+Exit code 0: within; 1: beyond; 2: a file is at fault.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if file == "" || ceiling == "" {

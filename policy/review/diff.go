@@ -28,26 +28,45 @@ type Change struct {
 
 // Diff lists what changes from before to after, by caller and then by
 // operation. Callers are those that either policy names: for a pattern it tells
-// what all callers that match it may do. Unlisted operations are compared by name.
+// what all callers that match it may do. Those that match several patterns are a
+// pattern of their own where the change is another for them: which rule comes first
+// matters to them alone. Unlisted operations are compared by name.
 func Diff(before, after *policy.Policy) []Change {
-	var changes []Change
+	var changes []change
 	old, now := byName(before), byName(after)
 	all := maps.Clone(old)
 	maps.Copy(all, now)
-	for _, caller := range callers(before, after) {
+	named := callers(before, after)
+	for i, who := range slices.Concat(named, shared(named)) {
 		for name, op := range all {
-			c := Change{Caller: caller.String(), Operation: name, Hazards: op.Hazards}
-			c.Before, c.After = before.Grants(caller, old[name]), after.Grants(caller, now[name])
+			c := change{Change{Caller: who.String(), Operation: name, Hazards: op.Hazards}, who}
+			c.Before, c.After = before.Grants(who, old[name]), after.Grants(who, now[name])
 			c.Gains, c.Loses = !within(c.After, c.Before), !within(c.Before, c.After)
-			if c.Gains || c.Loses {
+			if (c.Gains || c.Loses) && (i < len(named) || !slices.ContainsFunc(changes, c.within)) {
 				changes = append(changes, c)
 			}
 		}
 	}
-	slices.SortFunc(changes, func(a, b Change) int {
+	slices.SortFunc(changes, func(a, b change) int {
 		return cmp.Or(strings.Compare(a.Caller, b.Caller), strings.Compare(string(a.Operation), string(b.Operation)))
 	})
-	return changes
+	out := make([]Change, len(changes))
+	for i, c := range changes {
+		out[i] = c.Change
+	}
+	return out
+}
+
+// change is a Change and whose it is.
+type change struct {
+	Change
+	who authn.Pattern
+}
+
+// within tells whether wider is the same change, for c's callers and others.
+func (c change) within(wider change) bool {
+	return c.Operation == wider.Operation && wider.who.Covers(c.who) &&
+		slices.EqualFunc(c.Before, wider.Before, policy.Grant.Same) && slices.EqualFunc(c.After, wider.After, policy.Grant.Same)
 }
 
 // within tells whether each grant lies within one of wider that lets the same
@@ -93,6 +112,28 @@ func callers(policies ...*policy.Policy) []authn.Pattern {
 				all = append(all, c)
 			}
 		}
+	}
+	return all
+}
+
+// shared are the callers that match several of patterns, as patterns that are none of them.
+func shared(patterns []authn.Pattern) []authn.Pattern {
+	known := make(map[authn.Pattern]bool)
+	for _, p := range patterns {
+		known[p] = true
+	}
+	var all []authn.Pattern
+	for more := patterns; len(more) > 0; {
+		var found []authn.Pattern
+		for _, p := range more {
+			for _, q := range patterns {
+				if both, ok := p.Common(q); ok && !known[both] {
+					known[both] = true
+					found = append(found, both)
+				}
+			}
+		}
+		all, more = append(all, found...), found
 	}
 	return all
 }

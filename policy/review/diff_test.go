@@ -105,6 +105,13 @@ func TestChangesAreGainsLossesOrBoth(t *testing.T) {
 			rules{rule(a, list, within("1", "2"), named("first")), rule(a, list, within("2"), writer)}, rules{rule(a, list, within("2"), writer)}, "unix:a ListUsers +-"},
 		"another one before two": {
 			rules{rule(a, list, when("true"), named("first")), rule(a, list, writer)}, rules{rule(a, list, when("true"), named("first")), rule(a, list, when("false"), writer, named("second")), rule(a, list, writer)}, ""},
+		"the order of patterns that meet": {
+			rules{rule("spiffe://x/*/b", list), rule("spiffe://x/a/*", list, writer)}, rules{rule("spiffe://x/a/*", list, writer), rule("spiffe://x/*/b", list)}, "spiffe://x/a/b ListUsers +-"},
+		"the order of three patterns": {
+			rules{rule("spiffe://x/a/*/*", list), rule("spiffe://x/*/b/*", list), rule("spiffe://x/*/*/c", list, writer)},
+			rules{rule("spiffe://x/a/*/*", list), rule("spiffe://x/*/*/c", list, writer), rule("spiffe://x/*/b/*", list)}, "spiffe://x/*/b/c ListUsers +-"},
+		"what patterns that meet have in common": {
+			rules{rule("spiffe://x/*/b", list), rule("spiffe://x/a/*", get)}, rules{rule("spiffe://x/*/b", list+" "+get), rule("spiffe://x/a/*", get)}, "spiffe://x/*/b GetUserByID +"},
 		"all of it": {rules{rule(a, list)}, nil, "unix:a ListUsers -"},
 	} {
 		t.Run(name, func(t *testing.T) {
