@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/goreleaser/goreleaser/v2/pkg/config"
 	"github.com/goreleaser/nfpm/v2"
+	"sigs.k8s.io/yaml"
 )
 
 func loadRelease(t *testing.T) config.Project {
@@ -81,5 +83,35 @@ func TestReleaseNotesAreTheChangelogs(t *testing.T) {
 	}
 	if notes := run(t, nil, "make", "--no-print-directory", "release-notes", "VERSION=0.0.0"); notes != "" {
 		t.Errorf("a version that is not there has notes %q", notes)
+	}
+}
+
+// What signs in zproxy's name is named by commit, and runs no tests.
+func TestReleaseWorkflowTrustsNoMovableTag(t *testing.T) {
+	var workflow struct {
+		Permissions map[string]string `json:"permissions"`
+		Jobs        map[string]struct {
+			Needs       string            `json:"needs"`
+			Permissions map[string]string `json:"permissions"`
+			Steps       []struct {
+				Uses string `json:"uses"`
+				Run  string `json:"run"`
+			} `json:"steps"`
+		} `json:"jobs"`
+	}
+	check(t, yaml.Unmarshal(read(t, ".github/workflows/release.yaml"), &workflow))
+	if len(workflow.Permissions) != 0 || len(workflow.Jobs) != 2 || workflow.Jobs["release"].Needs != "check" {
+		t.Errorf("the workflow is %+v", workflow)
+	}
+	commit := regexp.MustCompile(`^[\w.-]+(/[\w.-]+)+@[0-9a-f]{40}$`)
+	for name, job := range workflow.Jobs {
+		for _, step := range job.Steps {
+			if step.Uses != "" && !commit.MatchString(step.Uses) {
+				t.Errorf("job %s uses %s, which is no commit", name, step.Uses)
+			}
+			if tests := strings.Contains(step.Run, ".ci/run"); tests && (len(job.Permissions) != 1 || job.Permissions["contents"] != "read") {
+				t.Errorf("job %s runs tests with %v", name, job.Permissions)
+			}
+		}
 	}
 }
