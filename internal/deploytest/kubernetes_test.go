@@ -225,10 +225,11 @@ func checkProbes(t *testing.T, pod *core.PodTemplateSpec, c *core.Container, cfg
 			t.Errorf("no probe asks %s", path)
 		}
 	}
-	drain := parseDuration(t, cfg.Limits.Drain, 30*time.Second) + parseDuration(t, cfg.Limits.DrainDelay, 0)
-	if l := c.Lifecycle; l != nil {
-		drain += time.Duration(l.PreStop.Sleep.Seconds) * time.Second
+	delay := parseDuration(t, cfg.Limits.DrainDelay, 0)
+	if c.ReadinessProbe != nil && delay < 5*time.Second {
+		t.Errorf("connections that nodes still send are refused: drain_delay is %v", delay)
 	}
+	drain := parseDuration(t, cfg.Limits.Drain, 30*time.Second) + delay
 	if grace := time.Duration(*pod.Spec.TerminationGracePeriodSeconds) * time.Second; grace <= drain {
 		t.Errorf("the pod is ended after %v, and drains for %v", grace, drain)
 	}
