@@ -1,18 +1,18 @@
 // Command mutate turns the decisions of given Go files round, one at a time,
 // and runs tests against each: a mutant that passes is a decision that no test
-// looks at. It changes nothing on disk.
+// looks at. All mutants are compiled at once, each behind a number that the
+// environment variable MUTANT gives. It changes nothing on disk.
 //
-//	go run ./internal/mutate -tests ./policy/... policy/decide.go policy/guard.go
+//	go run ./internal/mutate -tests "./policy ./policy/message" policy/decide.go policy/guard.go
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -36,53 +36,45 @@ func run(tests, files []string) (survivors, total int, err error) {
 		return 0, 0, err
 	}
 	defer os.RemoveAll(dir)
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return 0, 0, err
-		}
-		mutants, err := mutantsOf(file, text)
-		if err != nil {
-			return 0, 0, err
-		}
-		for _, m := range mutants {
-			noticed, err := m.test(dir, file, text, tests)
+	all, err := read(files)
+	if err != nil {
+		return 0, 0, err
+	}
+	suites, err := compile(dir, tests, all)
+	if err != nil {
+		return 0, 0, err
+	}
+	if failed, err := notice(suites, 0); failed || err != nil {
+		return 0, 0, errors.Join(errors.New("the tests fail without a mutant; run them alone first"), err)
+	}
+	for _, f := range all {
+		for _, m := range f.mutants {
+			total++
+			noticed, err := notice(near(suites, f.path), total)
 			if err != nil {
 				return 0, 0, err
 			}
-			total++
 			if !noticed {
 				survivors++
-				fmt.Printf("%s:%d: nobody notices %s in place of %s\n", file, m.line, m.now, m.was)
+				fmt.Printf("%s:%d: nobody notices when this is turned round: %s\n", f.name, m.line, m.was)
 			}
 		}
 	}
 	return survivors, total, nil
 }
 
-// test runs the tests with the mutant in place of the file. What does not
-// compile counts as noticed.
-func (m mutant) test(dir, file string, text []byte, tests []string) (noticed bool, err error) {
-	path, err := filepath.Abs(file)
-	if err != nil {
-		return false, err
+// notice tells whether the tests fail with the mutant of this number.
+func notice(suites []suite, number int) (bool, error) {
+	for _, s := range suites {
+		c := exec.Command(s.binary, "-test.failfast", "-test.timeout=1m")
+		c.Dir, c.Env = s.dir, append(os.Environ(), "MUTANT="+strconv.Itoa(number))
+		var exit *exec.ExitError
+		switch err := c.Run(); {
+		case errors.As(err, &exit):
+			return true, nil
+		case err != nil:
+			return false, err
+		}
 	}
-	changed := string(text[:m.from]) + m.now + string(text[m.to:])
-	replaced, overlay := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(replaced, []byte(changed), 0o600); err != nil {
-		return false, err
-	}
-	list, err := json.Marshal(map[string]any{"Replace": map[string]string{path: replaced}})
-	if err != nil {
-		return false, err
-	}
-	if err := os.WriteFile(overlay, list, 0o600); err != nil {
-		return false, err
-	}
-	c := exec.Command("go", append([]string{"test", "-count=1", "-failfast", "-timeout=2m", "-overlay", overlay}, tests...)...)
-	var exit *exec.ExitError
-	if err = c.Run(); errors.As(err, &exit) {
-		return true, nil
-	}
-	return false, err
+	return false, nil
 }

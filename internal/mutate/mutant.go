@@ -1,37 +1,39 @@
 package main
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"sort"
+	"strings"
 )
 
-// mutant is one change of a file: bytes from to to are replaced.
+// mutant is one decision of a file, from and to its bytes, that a number turns
+// round. An error is turned into none, anything else into its opposite.
 type mutant struct {
 	from, to, line int
-	was, now       string
+	was            string
+	isError        bool
 }
 
-// mutantsOf turns each condition, each returned truth and each returned error
-// of a file into its opposite.
-func mutantsOf(name string, text []byte) ([]mutant, error) {
+// mutantsOf finds each condition, each returned truth and each returned error
+// of a file, the outer ones before those within them.
+func mutantsOf(name string, text []byte) (pkg string, all []mutant, err error) {
 	files := token.NewFileSet()
 	file, err := parser.ParseFile(files, name, text, parser.SkipObjectResolution)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	var all []mutant
-	replace := func(n ast.Node, now func(was string) string) {
-		from, to := files.Position(n.Pos()), files.Position(n.End())
-		was := string(text[from.Offset:to.Offset])
-		all = append(all, mutant{from.Offset, to.Offset, from.Line, was, now(was)})
+	add := func(e ast.Expr, isError bool) {
+		from, to := files.Position(e.Pos()), files.Position(e.End())
+		all = append(all, mutant{from.Offset, to.Offset, from.Line, string(text[from.Offset:to.Offset]), isError})
 	}
-	not := func(was string) string { return "!(" + was + ")" }
 	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.IfStmt:
 			if !isErrCheck(n.Cond) {
-				replace(n.Cond, not)
+				add(n.Cond, false)
 			}
 		case *ast.SwitchStmt:
 			if n.Tag != nil {
@@ -39,35 +41,62 @@ func mutantsOf(name string, text []byte) ([]mutant, error) {
 			}
 			for _, s := range n.Body.List {
 				for _, condition := range s.(*ast.CaseClause).List {
-					replace(condition, not)
+					add(condition, false)
 				}
 			}
 		case *ast.ReturnStmt:
 			for _, result := range n.Results {
-				mutateResult(result, replace)
+				if isTruth(result) && !besideError(n) || isNewError(result) {
+					add(result, isNewError(result))
+				}
 			}
 		}
 		return true
 	})
-	return all, nil
+	return file.Name.Name, all, nil
 }
 
-func mutateResult(result ast.Expr, replace func(ast.Node, func(string) string)) {
-	switch r := result.(type) {
+func isTruth(e ast.Expr) bool {
+	switch e := e.(type) {
 	case *ast.Ident:
-		if r.Name == "true" || r.Name == "false" {
-			replace(r, func(was string) string { return map[string]string{"true": "false", "false": "true"}[was] })
-		}
+		return e.Name == "true" || e.Name == "false"
+	case *ast.UnaryExpr:
+		return e.Op == token.NOT
 	case *ast.BinaryExpr:
-		switch r.Op {
+		switch e.Op {
 		case token.LAND, token.LOR, token.EQL, token.NEQ, token.LSS, token.GTR, token.LEQ, token.GEQ:
-			replace(r, func(was string) string { return "!(" + was + ")" })
-		}
-	case *ast.CallExpr:
-		if s, ok := r.Fun.(*ast.SelectorExpr); ok && (s.Sel.Name == "Errorf" || s.Sel.Name == "New") {
-			replace(r, func(string) string { return "nil" })
+			return true
 		}
 	}
+	return false
+}
+
+func isNewError(e ast.Expr) bool {
+	call, ok := e.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	f, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	pkg, ok := f.X.(*ast.Ident)
+	return ok && (pkg.Name == "fmt" && f.Sel.Name == "Errorf" || pkg.Name == "errors" && f.Sel.Name == "New")
+}
+
+// besideError tells a return of an error with other results: what stands beside
+// one is not looked at.
+func besideError(r *ast.ReturnStmt) bool {
+	if len(r.Results) == 1 {
+		return false
+	}
+	switch last := r.Results[len(r.Results)-1].(type) {
+	case *ast.Ident:
+		return last.Name == "err"
+	case *ast.CallExpr:
+		return true
+	}
+	return false
 }
 
 // isErrCheck tells "err != nil": what cannot fail in a test has no test.
@@ -78,4 +107,54 @@ func isErrCheck(e ast.Expr) bool {
 	}
 	x, ok := b.X.(*ast.Ident)
 	return ok && x.Name == "err"
+}
+
+// switched is the file with all its mutants in it, each waiting for its number:
+// the first has the number first.
+func switched(text []byte, mutants []mutant, first int) string {
+	type piece struct {
+		at, order int // what ends at a place stands before what begins there
+		text      string
+	}
+	var pieces []piece
+	for i, m := range mutants {
+		before, after := "(", fmt.Sprintf(") != (mutantNumber == %d)", first+i)
+		if m.isError {
+			before, after = fmt.Sprintf("mutantError(%d, ", first+i), ")"
+		}
+		pieces = append(pieces, piece{m.from, len(mutants) + i, before}, piece{m.to, -i, after})
+	}
+	sort.Slice(pieces, func(i, j int) bool {
+		a, b := pieces[i], pieces[j]
+		return a.at < b.at || a.at == b.at && a.order < b.order
+	})
+	var out strings.Builder
+	done := 0
+	for _, p := range pieces {
+		out.Write(text[done:p.at])
+		out.WriteString(p.text)
+		done = p.at
+	}
+	out.Write(text[done:])
+	return out.String()
+}
+
+// numbers is the file that each package with mutants gets.
+func numbers(pkg string) string {
+	return "package " + pkg + `
+
+import (
+	"os"
+	"strconv"
+)
+
+var mutantNumber, _ = strconv.Atoi(os.Getenv("MUTANT"))
+
+func mutantError(number int, err error) error {
+	if number == mutantNumber {
+		return nil
+	}
+	return err
+}
+`
 }

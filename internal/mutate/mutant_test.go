@@ -8,28 +8,30 @@ import (
 )
 
 func TestConditionsTruthsAndErrorsAreTurnedRound(t *testing.T) {
-	text := "package p\nimport \"fmt\"\nfunc f(a, b bool, err error) (bool, error) {\n\tif a { return true, nil }\n\tif err != nil { return false, err }\n" +
-		"\tswitch {\n\tcase b: return a && b, fmt.Errorf(\"x\")\n\t}\n\tswitch a {\n\tcase b:\n\t}\n\treturn a, nil\n}\n"
-	all, err := mutantsOf("p.go", []byte(text))
-	if err != nil {
-		t.Fatal(err)
+	text := "package p\nimport \"fmt\"\nfunc f(a, b bool, err error) (bool, error) {\n\tif a { return true, nil }\n\tif err != nil { return !b, err }\n" +
+		"\tswitch {\n\tcase b: return a && b, fmt.Errorf(\"x\")\n\t}\n\tif err == nil { return a && b, nil }\n\tswitch a {\n\tcase b:\n\t}\n" +
+		"\tif func() bool { return false }() { return a, nil }\n\treturn a, nil\n}\n"
+	pkg, all, err := mutantsOf("p.go", []byte(text))
+	if err != nil || pkg != "p" {
+		t.Fatal(pkg, err)
 	}
-	var got []string
-	for _, m := range all {
-		got = append(got, m.was+" > "+m.now)
-	}
-	want := `a > !(a); true > false; false > true; b > !(b); a && b > !(a && b); fmt.Errorf("x") > nil`
-	if text := strings.Join(got, "; "); text != want {
-		t.Errorf("got %s\nwant %s", text, want)
+	want := strings.NewReplacer(
+		"if a {", "if (a) != (mutantNumber == 5) {", "return true", "return (true) != (mutantNumber == 6)", 
+		"case b: ", "case (b) != (mutantNumber == 7): ", `fmt.Errorf("x")`, `mutantError(8, fmt.Errorf("x"))`, "return a && b, nil", "return (a && b) != (mutantNumber == 9), nil",
+		"if func() bool { return false }() {", "if (func() bool { return (false) != (mutantNumber == 11) }()) != (mutantNumber == 10) {",
+	).Replace(text)
+	if got := switched([]byte(text), all, 5); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
 	}
 }
 
 func TestSurvivorsAreTold(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"go.mod":    "module m\n\ngo 1.26\n",
-		"m.go":      "package m\n\nfunc Seen(a int) bool { return a > 1 }\n\nfunc Unseen(a int) bool { return a > 1 }\n",
-		"m_test.go": "package m\n\nimport \"testing\"\n\nfunc TestSeen(t *testing.T) {\n\tif !Seen(2) {\n\t\tt.Fatal()\n\t}\n}\n",
+		"go.mod": "module m\n\ngo 1.26\n",
+		"m.go": "package m\n\nimport \"errors\"\n\nfunc Seen(a int) bool { return a > 1 }\n\nfunc Unseen(a int) bool { return a > 1 }\n\n" +
+			"func Fails() error { return errors.New(\"x\") }\n",
+		"m_test.go": "package m\n\nimport \"testing\"\n\nfunc TestSeen(t *testing.T) {\n\tif !Seen(2) || Fails() == nil {\n\t\tt.Fatal()\n\t}\n}\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -37,7 +39,7 @@ func TestSurvivorsAreTold(t *testing.T) {
 	}
 	t.Chdir(dir)
 	survivors, total, err := run([]string{"./..."}, []string{"m.go"})
-	if err != nil || survivors != 1 || total != 2 {
+	if err != nil || survivors != 1 || total != 3 {
 		t.Errorf("%d of %d survive, %v", survivors, total, err)
 	}
 }

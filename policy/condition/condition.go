@@ -85,10 +85,9 @@ func brief(issues *cel.Issues) error {
 // at the request.
 func (c *Condition) Constant(operation string) (holds, constant bool) {
 	out, _, err := c.program.Eval(map[string]any{"operation": operation})
-	if err != nil {
-		return false, false
+	if err == nil {
+		holds, constant = out.Value().(bool)
 	}
-	holds, constant = out.Value().(bool)
 	return holds, constant
 }
 

@@ -17,7 +17,6 @@ var table string
 // Catalogue is a fixed set of operations. The zero value knows none.
 type Catalogue struct {
 	operations []*Operation
-	services   []string
 	byName     map[Name]*Operation
 	routes     []route
 	root       node
@@ -41,8 +40,7 @@ func (c *Catalogue) WithUnlisted(names ...Name) (*Catalogue, error) {
 		return c, nil
 	}
 	extended := &Catalogue{
-		operations: slices.Clone(c.operations), services: slices.Clone(c.services),
-		byName: maps.Clone(c.byName), routes: c.routes, root: c.root,
+		operations: slices.Clone(c.operations), byName: maps.Clone(c.byName), routes: c.routes, root: c.root,
 	}
 	if extended.byName == nil {
 		extended.byName = make(map[Name]*Operation)
@@ -57,10 +55,6 @@ func (c *Catalogue) WithUnlisted(names ...Name) (*Catalogue, error) {
 			return nil, fmt.Errorf("adding unlisted operation %q: the catalogue knows it, with its REST paths and hazards; remove it from the list", name)
 		}
 		extended.add(&Operation{Name: name, Changes: true, Unlisted: true, NamesUser: true, surface: surfaceOf(name)})
-		service, _, _ := strings.Cut(string(name), "/")
-		if !slices.Contains(extended.services, service) {
-			extended.services = append(extended.services, service)
-		}
 	}
 	return extended, nil
 }
@@ -80,7 +74,13 @@ func (c *Catalogue) Operations() []*Operation {
 // service names in alphabetical order, then "oidc", "scim" and the like, then
 // services of unlisted operations. The slice is the caller's.
 func (c *Catalogue) Services() []string {
-	return slices.Clone(c.services)
+	var all []string
+	for _, op := range c.operations {
+		if service, _, _ := strings.Cut(string(op.Name), "/"); !slices.Contains(all, service) {
+			all = append(all, service)
+		}
+	}
+	return all
 }
 
 func (c *Catalogue) add(op *Operation) {

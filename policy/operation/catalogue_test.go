@@ -27,9 +27,12 @@ func TestUnlistedOperationsAreReachableByTheirRPCPathOnly(t *testing.T) {
 		"application/connect+json": operation.ConnectStream, "application/connect+proto": operation.ConnectStream,
 	} {
 		got, err := extended.Resolve(operation.Request{Method: "POST", Target: "/" + name, ContentType: contentType})
-		if err != nil || got.Operation != op || got.Protocol != want {
+		if err != nil || got.Operation != op || got.Protocol != want || got.JSON != strings.HasSuffix(contentType, "json") {
 			t.Errorf("%s: %+v, %v", contentType, got, err)
 		}
+	}
+	if services := extended.Services(); services[len(services)-1] != "zitadel.group.v2.GroupService" || len(services) != len(c.Services())+1 {
+		t.Errorf("services %q", services)
 	}
 	same, err := extended.Resolve(operation.Request{Method: "POST", Target: "/v2/users", ContentType: "application/json"})
 	if known, _ := c.Lookup("zitadel.user.v2.UserService/ListUsers"); err != nil || same.Operation != known {

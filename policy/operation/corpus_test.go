@@ -90,6 +90,29 @@ func TestQueryValuesAreDecodedOnce(t *testing.T) {
 	}
 }
 
+// What is refused for one reason in several cases says which it was.
+func TestRefusalsNameWhatIsWrong(t *testing.T) {
+	c := catalogue(t)
+	for in, want := range map[operation.Request]string{
+		{Method: "GET", Target: "/v2/users/a%5Cb"}:  "backslash",
+		{Method: "GET", Target: "/v2/users/a%01b"}:  "control",
+		{Method: "GET", Target: "/v2/users/%C3%A4"}: "non-ASCII",
+		{Method: "GET", Target: "/v2/users/a%3Bb"}:  "';'",
+		{Method: "GET", Target: "/v2/users/a\"b"}:   "must be escaped",
+		{Method: "POST", Target: "/zitadel.user.v2.UserService/ListUsers", ContentType: "application/connect+json"}:       "does not stream",
+		{Method: "POST", Target: "/zitadel.user.v2.UserService/ListUsers", ContentType: "text/plain"}:                     "needs the content type",
+		{Method: "POST", Target: "/zitadel.admin.v1.AdminService/ImportData", ContentType: "application/grpc+json"}:       "as protobuf",
+		{Method: "POST", Target: "/zitadel.admin.v1.AdminService/ImportData", ContentType: "application/json"}:            "no Connect",
+		{Method: "POST", Target: "/zitadel.user.v2.UserService/ListUsers", ContentType: "application/grpc-web-text"}:      "v1 services only",
+		{Method: "POST", Target: "/zitadel.user.v2.UserService/ListUsers", ContentType: "application/grpc; charset=utf8"}: "without parameters",
+	} {
+		_, err := c.Resolve(in)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want it to say %q", in, err, want)
+		}
+	}
+}
+
 func TestRefusalsKeepTheProtocolOfTheirPath(t *testing.T) {
 	c := catalogue(t)
 	for in, want := range map[operation.Request]operation.Protocol{

@@ -83,10 +83,6 @@ func (c *Catalogue) addPlain() error {
 			Name: p.name, Permission: "", Changes: p.changes, Hazards: p.hazards, NamesUser: p.namesUser,
 			Routes: []Route{{Method: p.method, Template: p.template, Body: body, accepts: p.accepts}},
 		}
-		service, _, _ := strings.Cut(string(p.name), "/")
-		if c.services[len(c.services)-1] != service {
-			c.services = append(c.services, service)
-		}
 		c.add(op)
 		if err := c.addRoutes(op, protocolOf(p.template, ""), p.query); err != nil {
 			return err

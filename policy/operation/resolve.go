@@ -110,9 +110,7 @@ func (t *route) capture(out *Resolved, raw, decoded string) *Error {
 	if escaped {
 		rebuilt = make([]byte, 0, len(raw)+8)
 	}
-	if t.variables > 0 {
-		out.Variables = make([]Variable, 0, t.variables)
-	}
+	out.Variables = make([]Variable, 0, t.variables)
 	for _, s := range t.segments {
 		var rawPart, part string
 		if s.rest {

@@ -16,7 +16,6 @@ func parse(text string) (*Catalogue, error) {
 		columns, isOperation := strings.CutPrefix(line, "\t")
 		if !isOperation {
 			service = line
-			c.services = append(c.services, service)
 			continue
 		}
 		if err := c.addLine(service, columns); err != nil {
@@ -45,9 +44,6 @@ func (c *Catalogue) addLine(service, line string) error {
 		Changes:    strings.Contains(columns[1], "c"),
 		Deprecated: strings.Contains(columns[1], "d"),
 		NamesUser:  strings.Contains(columns[1], "u"),
-	}
-	if len(columns) > 4 {
-		op.Routes = make([]Route, 0, len(columns)-4)
 	}
 	for _, column := range columns[4:] {
 		method, template, _ := strings.Cut(column, " ")
