@@ -56,8 +56,7 @@ func (x *exchange) prepare(says authn.Authenticator) *refusal {
 		return x.unresolved(resolveErr)
 	}
 	for _, step := range [...]func(*exchange) *refusal{
-		(*exchange).look,
-		(*exchange).decide,
+		(*exchange).judge,
 		(*exchange).organization,
 		(*exchange).ownUsers,
 		(*exchange).inspect,

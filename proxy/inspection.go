@@ -87,6 +87,10 @@ func (x *exchange) bodyRefused(err error) *refusal {
 		r := refuse(ReasonBusy, "too many large bodies are being looked into; try again, or raise limits.inspect_total_bytes")
 		r.retryAfter = 1
 		return r
+	case errors.Is(err, errTurn):
+		r := refuse(ReasonBusy, "other large bodies of "+x.record.Caller+" are being looked into, one after the other; send fewer at once")
+		r.retryAfter = 1
+		return r
 	case errors.Is(err, errSlow):
 		return refuse(ReasonBodyRead, "the body did not arrive within "+wholeBodyTime.String())
 	case errors.Is(err, io.ErrUnexpectedEOF):

@@ -12,6 +12,15 @@ import (
 	"github.com/zproxy/zproxy/policy/operation"
 )
 
+// judge asks the policy, which may look into the request message.
+func (x *exchange) judge() *refusal {
+	defer x.judged()
+	if r := x.look(); r != nil {
+		return r
+	}
+	return x.decide()
+}
+
 // look reads the request message where a rule judges it. What was read is what
 // is forwarded, byte for byte.
 func (x *exchange) look() *refusal {
@@ -29,11 +38,14 @@ func (x *exchange) lookToDecide() *refusal {
 	if r := x.readWhole(); r != nil {
 		return r
 	}
-	var err error
-	if x.message, err = x.readMessage(); err == nil {
+	err := x.await()
+	if err == nil {
+		x.message, err = x.readMessage()
+	}
+	if err == nil {
 		return nil
 	}
-	if errors.Is(err, errTooLarge) || errors.Is(err, errEncoding) || errors.Is(err, errBusy) {
+	if errors.Is(err, errTooLarge) || errors.Is(err, errEncoding) || errors.Is(err, errBusy) || errors.Is(err, errTurn) {
 		return x.bodyRefused(err)
 	}
 	x.decision = policy.Decision{Reason: policy.ReasonUnreadable, RuleIndex: -1, Detail: err.Error()}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -39,7 +40,11 @@ func (x *exchange) signIn() *refusal {
 		return r
 	}
 	if x.message == nil {
-		var err error
+		defer x.judged()
+		err := x.await()
+		if errors.Is(err, errTurn) {
+			return x.bodyRefused(err)
+		}
 		if x.message, err = x.readMessage(); err != nil {
 			x.decision = policy.Decision{Reason: policy.ReasonUnreadable, Rule: x.decision.Rule, RuleIndex: -1, Detail: err.Error()}
 			return x.denied()

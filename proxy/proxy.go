@@ -115,6 +115,7 @@ type Proxy struct {
 
 	memory *shares // of bodies that are read whole
 	most   int64   // of it
+	turns  *turns  // to have them judged
 }
 
 // New checks that c is whole.
@@ -156,12 +157,12 @@ func (p *Proxy) follow(c Config) {
 	}
 	p.says = make(map[string]authn.Authenticator)
 	if c.Before == nil {
-		p.memory, p.streams = new(shares), new(streams)
+		p.memory, p.streams, p.turns = new(shares), new(streams), new(turns)
 		p.Begin()
 		return
 	}
 	p.limits.Follow(c.Before.limits)
-	p.memory, p.streams = c.Before.memory, c.Before.streams
+	p.memory, p.streams, p.turns = c.Before.memory, c.Before.streams, c.Before.turns
 }
 
 // Begin puts a proxy in the place of the one before it. Up to then it changes

@@ -23,7 +23,7 @@ const (
 	ReasonBodyRead         Reason = "body_read"            // the caller's body ended early
 	ReasonOrganization     Reason = "organization_header"  // x-zitadel-orgid given twice or not an id
 	ReasonNoUserToken      Reason = "no_user_token"        // the rule passes the caller's own token and there is none
-	ReasonBusy             Reason = "busy"                 // bodies that are looked into hold all the memory there is for them
+	ReasonBusy             Reason = "busy"                 // bodies that are looked into hold all the memory there is for them, or the caller's own take too long
 	ReasonOwnUsersUnknown  Reason = "own_users_unknown"    // whose a service user's token is has not been learned yet
 	ReasonEvidence         Reason = "evidence"             // the audit record cannot be written
 	ReasonLimit            Reason = "limit"                // the rule's or the upstream's rate is used up

@@ -13,6 +13,7 @@ const wholeBodyTime = 30 * time.Second
 
 var (
 	errBusy = errors.New("reading body: other bodies hold all the memory that there is for them")
+	errTurn = errors.New("reading body: others of its caller took too long")
 	errSlow = errors.New("reading body: it did not arrive in time")
 )
 
