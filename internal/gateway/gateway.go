@@ -69,6 +69,7 @@ type Gateway struct {
 	audit   *audit.Log
 	metrics *telemetry.Metrics
 	quiet   quiet
+	looked  map[string]string // how the files that are watched looked before they were read
 	current atomic.Pointer[generation]
 
 	jobs     *jobs          // nil until it runs
@@ -100,7 +101,7 @@ func (q *quiet) begin(now time.Time) bool {
 // New reads every file that cfg names and opens every socket. An error says
 // which part of the configuration is at fault; nothing stays open then.
 func New(cfg *config.Config, options Options) (*Gateway, error) {
-	g := &Gateway{options: options, log: options.Log, metrics: telemetry.New(options.Version)}
+	g := &Gateway{options: options, log: options.Log, metrics: telemetry.New(options.Version), looked: looks(options.File, cfg.Upstream.CAFile)}
 	n, err := g.build(cfg, nil)
 	if err != nil {
 		if g.audit != nil {

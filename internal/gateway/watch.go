@@ -15,8 +15,7 @@ const lookEvery = time.Second
 func (g *Gateway) watch(ctx context.Context, hangup <-chan os.Signal) error {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	w := watcher{gateway: g, read: g.look()}
-	w.last = w.read
+	w := watcher{gateway: g, read: g.looked, last: g.looked}
 	for {
 		select {
 		case <-ctx.Done():
@@ -78,8 +77,12 @@ func (w *watcher) reload() {
 // configuration's own, and those of its files that nothing else looks at. After
 // a reload that was refused any of its files may be what was wrong.
 func (g *Gateway) look() map[string]string {
+	return looks(append(g.state.faulty(), g.options.File, g.current.Load().cfg.Upstream.CAFile)...)
+}
+
+func looks(files ...string) map[string]string {
 	all := make(map[string]string)
-	for _, f := range append(g.state.faulty(), g.options.File, g.current.Load().cfg.Upstream.CAFile) {
+	for _, f := range files {
 		if f != "" {
 			all[f] = appearance(f)
 		}
