@@ -20,6 +20,9 @@ type inBody struct {
 	over   atomic.Bool // the limit was hit
 	broken atomic.Bool // it ended before its end
 
+	// waits is the read that is pending.
+	waits pending
+
 	// refused is why a message in the body is not forwarded, see [guardedBody].
 	refused atomic.Pointer[error]
 
@@ -30,7 +33,7 @@ type inBody struct {
 // newInBody wraps the body of r. Only an HTTP/2 transport waits, when the
 // upstream's answer is closed, for whoever still reads the request body.
 func newInBody(w http.ResponseWriter, r *http.Request, limit int64, toHTTP2 bool) *inBody {
-	b := &inBody{body: r.Body, limit: limit}
+	b := &inBody{body: r.Body, limit: limit, waits: pending{base: time.Now()}}
 	switch {
 	case !toHTTP2:
 	case r.ProtoMajor == 2:
@@ -47,7 +50,9 @@ func (b *inBody) Read(p []byte) (int, error) {
 	if b.ended.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
+	b.waits.begin()
 	n, err := b.body.Read(p)
+	b.waits.end()
 	if total := b.read.Add(int64(n)); total > b.limit {
 		b.over.Store(true)
 		return 0, errTooLarge

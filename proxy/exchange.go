@@ -77,6 +77,7 @@ type answer struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
+	taking taking
 }
 
 func (a *answer) WriteHeader(status int) {
@@ -93,12 +94,15 @@ func (a *answer) Write(p []byte) (int, error) {
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}
-	n, err := a.ResponseWriter.Write(p)
+	n, err := a.taking.write(a.ResponseWriter, p)
 	a.bytes += int64(n)
 	return n, err
 }
 
-// Unwrap lets http.ResponseController reach Flush and the deadlines.
+// FlushError is for http.ResponseController.
+func (a *answer) FlushError() error { return a.taking.flush(a.ResponseWriter) }
+
+// Unwrap lets http.ResponseController reach the deadlines.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // newExchange begins a request: id, clock, and a record that says at least
@@ -106,6 +110,9 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 func (p *Proxy) newExchange(listener string, w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{Proxy: p, in: r, begin: p.clock(), own: p.own()}
 	x.w.ResponseWriter = w
+	if r.ProtoMajor == 2 {
+		p.takers.enter(x)
+	}
 	path := ""
 	if strings.HasPrefix(r.RequestURI, "/") { // another form of target could carry userinfo
 		path, _, _ = strings.Cut(r.RequestURI, "?")
@@ -145,6 +152,7 @@ func (x *exchange) end() {
 	}
 	x.leaveUpstream()
 	x.giveBack()
+	x.leaveTakers(broke == nil)
 	x.record.Kind = audit.Outcome
 	x.record.Status = x.w.status
 	x.record.BytesOut = x.w.bytes
@@ -171,7 +179,9 @@ func (x *exchange) brokeOff(v any) {
 		return
 	}
 	x.record.Reason = string(ReasonAborted)
-	if r := x.midway(); r != nil {
+	if x.w.taking.hasStalled() {
+		x.record.Reason = string(ReasonStalled)
+	} else if r := x.midway(); r != nil {
 		x.record.Reason = string(r.reason)
 	} else if x.pastDeadline() {
 		x.record.Reason = string(ReasonDeadline)

@@ -64,11 +64,15 @@ const lostFor = 2 * time.Second
 // Review ends the streams, those of proxies before p too, whose callers may not
 // go on by p's policy: the caller is told no more, its rule is gone or has
 // ended, or another service user or organization is in its place. It is to be
-// called every second, and ends those that it has found so for two.
+// called every second, and ends those that it has found so for two. It ends the
+// requests of callers that stall, too.
 func (p *Proxy) Review() {
+	p.takers.cut()
 	now := p.clock()
 	p.streams.cut(func(x *exchange) *refusal {
 		switch {
+		case x.bodyStalls(p.stall):
+			return refuse(ReasonStalled, "the caller has sent nothing of its body for "+p.stall.String()+"; send it at once, or raise limits.stall")
 		case !x.lasts() || p.keeps(x):
 			x.lostAt = time.Time{}
 			return nil

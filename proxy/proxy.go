@@ -43,6 +43,11 @@ type Config struct {
 	BodyBytes    int64
 	InspectBytes int64
 	InspectTotal int64
+	// Stall is how long a caller may take nothing of its answer over HTTP/2, or
+	// send nothing of a body that does not stream, before [Proxy.Review] ends the
+	// request. If 0, a minute. What HTTP/1 callers take is the connection's to
+	// watch: its writes are to fail with an [os.ErrDeadlineExceeded].
+	Stall time.Duration
 	// UpstreamLimit bounds what the upstream is asked, in requests, and is shared
 	// fairly among callers. If nil, nothing does.
 	UpstreamLimit *limit.Limit
@@ -109,9 +114,11 @@ type Proxy struct {
 	headerBytes  int
 	bodyBytes    int64
 	inspectBytes int64
+	stall        time.Duration
 
 	says    map[string]authn.Authenticator // by listener
 	streams *streams
+	takers  *takers
 
 	memory *shares // of bodies that are read whole
 	most   int64   // of it
@@ -134,8 +141,11 @@ func New(c Config) (*Proxy, error) {
 	p := &Proxy{
 		catalogue: c.Catalogue, policy: c.Policy, users: c.ServiceUsers, zitadel: c.Upstream, audit: c.Audit,
 		forward: c.ForwardHeaders, hints: c.Hints, log: c.Log, reverseLog: log.New(c.Log, "", 0), observe: c.Observe, tracer: c.Trace, clock: c.Clock, newID: c.NewID,
-		headerBytes: c.HeaderBytes, bodyBytes: c.BodyBytes, inspectBytes: c.InspectBytes,
+		headerBytes: c.HeaderBytes, bodyBytes: c.BodyBytes, inspectBytes: c.InspectBytes, stall: c.Stall,
 		own: c.OwnUsers, limits: limit.New(c.UpstreamLimit, c.RuleLimits),
+	}
+	if p.stall == 0 {
+		p.stall = time.Minute
 	}
 	p.follow(c)
 	if p.own == nil {
@@ -157,18 +167,19 @@ func (p *Proxy) follow(c Config) {
 	}
 	p.says = make(map[string]authn.Authenticator)
 	if c.Before == nil {
-		p.memory, p.streams, p.turns = new(shares), new(streams), new(turns)
+		p.memory, p.streams, p.turns, p.takers = new(shares), new(streams), new(turns), new(takers)
 		p.Begin()
 		return
 	}
 	p.limits.Follow(c.Before.limits)
-	p.memory, p.streams, p.turns = c.Before.memory, c.Before.streams, c.Before.turns
+	p.memory, p.streams, p.turns, p.takers = c.Before.memory, c.Before.streams, c.Before.turns, c.Before.takers
 }
 
 // Begin puts a proxy in the place of the one before it. Up to then it changes
 // nothing of that one.
 func (p *Proxy) Begin() {
 	p.memory.bound(p.most)
+	p.takers.limit.Store(int64(p.stall))
 	p.streams.serving.Store(p)
 }
 

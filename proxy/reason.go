@@ -37,6 +37,7 @@ const (
 	ReasonDeadline         Reason = "deadline_exceeded"    // the time that the caller gave the call is over
 	ReasonUpstreamAnswer   Reason = "upstream_answer"      // an answer that is never relayed: a redirect, a 101
 	ReasonCallerGone       Reason = "caller_gone"          // the caller went away first
+	ReasonStalled          Reason = "caller_stalled"       // the caller took nothing of the answer, or sent nothing of the body, for limits.stall
 	ReasonRuleLost         Reason = "rule_lost"            // a stream whose caller may not go on: by a reload, or at its rule's end
 	ReasonEnding           Reason = "ending"               // a stream that was cut off because zproxy ends
 	ReasonListenerGone     Reason = "listener_gone"        // a reload removed the listener
@@ -120,6 +121,8 @@ func wireOf(r Reason) wire {
 		return wire{http.StatusUnsupportedMediaType, codeInvalidArgument, malformed}
 	case ReasonEncoding:
 		return wire{http.StatusUnsupportedMediaType, codeUnimplemented, malformed}
+	case ReasonStalled:
+		return wire{http.StatusRequestTimeout, codeCanceled, malformed}
 	case ReasonHeaderTooLarge:
 		return wire{http.StatusRequestHeaderFieldsTooLarge, codeResourceExhausted, malformed}
 	case ReasonBodyTooLarge:

@@ -201,6 +201,7 @@ type Limits struct {
 	Connections int           // open connections of each listener, default 10,000; beyond it closed at once
 	PerAddress  int           // of them from one address, or one user of a unix socket (key connections_per_address), default 1,000
 	PerCaller   int           // of them of one caller with a certificate, whatever the address (key connections_per_caller), default 1,000
+	Stall       time.Duration // how long a caller may take nothing of an answer, or send nothing of a body, before it is cut off, default 1m
 	Drain       time.Duration // at the end: how long requests in flight may take, default 30s
 	DrainDelay  time.Duration // before that: how long connections are still accepted while /readyz says no, default 0
 }

@@ -41,7 +41,7 @@ func TestExamplesLoad(t *testing.T) {
 
 func TestLeastFileGetsTheDefaults(t *testing.T) {
 	c := load(t, "../../configs/minimal.yaml")
-	want := config.Limits{HeaderBytes: 64 << 10, BodyBytes: 32 << 20, InspectBody: 4 << 20, InspectAll: 32 << 20, Connections: 10_000, PerAddress: 1_000, PerCaller: 1_000, Drain: 30 * time.Second}
+	want := config.Limits{HeaderBytes: 64 << 10, BodyBytes: 32 << 20, InspectBody: 4 << 20, InspectAll: 32 << 20, Connections: 10_000, PerAddress: 1_000, PerCaller: 1_000, Stall: time.Minute, Drain: 30 * time.Second}
 	if c.Limits != want {
 		t.Errorf("limits: %+v", c.Limits)
 	}
@@ -96,7 +96,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	same(t, "unlisted", c.Unlisted, []string{"zitadel.user.v2.UserService/FutureMethod"})
 	same(t, "audit", c.Audit, config.Audit{File: "/var/log/zproxy/audit.jsonl"})
 	same(t, "admin", c.Admin, &config.Admin{Address: "127.0.0.1:9090"})
-	same(t, "limits", c.Limits, config.Limits{HeaderBytes: 64 << 10, BodyBytes: 32 << 20, InspectBody: 4 << 20, InspectAll: 32 << 20, Connections: 10_000, PerAddress: 1_000, PerCaller: 1_000, Drain: 30 * time.Second, DrainDelay: 5 * time.Second})
+	same(t, "limits", c.Limits, config.Limits{HeaderBytes: 64 << 10, BodyBytes: 32 << 20, InspectBody: 4 << 20, InspectAll: 32 << 20, Connections: 10_000, PerAddress: 1_000, PerCaller: 1_000, Stall: time.Minute, Drain: 30 * time.Second, DrainDelay: 5 * time.Second})
 }
 
 func same(t *testing.T, what string, got, want any) {

@@ -21,6 +21,7 @@ const (
 	DefaultConnections = 10_000
 	DefaultPerAddress  = 1_000
 	DefaultPerCaller   = 1_000
+	DefaultStall       = time.Minute
 	DefaultDrain       = 30 * time.Second
 )
 
@@ -75,7 +76,7 @@ func parse(name string, data []byte, required ...string) (*Config, error) {
 	d := newDecoder(name, data)
 	c := &Config{Confine: true, Limits: Limits{
 		HeaderBytes: DefaultHeaderBytes, BodyBytes: DefaultBodyBytes, InspectBody: DefaultInspectBody, InspectAll: DefaultInspectAll,
-		Connections: DefaultConnections, PerAddress: DefaultPerAddress, PerCaller: DefaultPerCaller, Drain: DefaultDrain,
+		Connections: DefaultConnections, PerAddress: DefaultPerAddress, PerCaller: DefaultPerCaller, Stall: DefaultStall, Drain: DefaultDrain,
 	}}
 	usersRead := true
 	if root := d.parse(data); root != nil {
@@ -162,6 +163,7 @@ func (d *decoder) limits(n ast.Node, l *Limits) {
 		"connections":             func(n ast.Node) { l.Connections = int(d.whole(n, 1, 1_000_000)) },
 		"connections_per_address": func(n ast.Node) { l.PerAddress = int(d.whole(n, 1, 1_000_000)) },
 		"connections_per_caller":  func(n ast.Node) { l.PerCaller = int(d.whole(n, 1, 1_000_000)) },
+		"stall":                   func(n ast.Node) { l.Stall = d.duration(n) },
 		"drain":                   func(n ast.Node) { l.Drain = d.duration(n) },
 		"drain_delay":             func(n ast.Node) { l.DrainDelay = d.duration(n) },
 	})

@@ -83,7 +83,7 @@ func (g *Gateway) makeProxy(n, before *generation) error {
 	c := proxy.Config{
 		Catalogue: n.catalogue, Policy: n.policy, ServiceUsers: users, OwnUsers: n.own.Known, Upstream: n.upstream.Upstream, Audit: g.metrics.Count(g.audit),
 		ForwardHeaders: proxy.NewHeaderPatterns(n.cfg.Upstream.ForwardHeaders),
-		HeaderBytes:    n.cfg.Limits.HeaderBytes, BodyBytes: n.cfg.Limits.BodyBytes, InspectBytes: n.cfg.Limits.InspectBody, InspectTotal: n.cfg.Limits.InspectAll,
+		HeaderBytes:    n.cfg.Limits.HeaderBytes, BodyBytes: n.cfg.Limits.BodyBytes, InspectBytes: n.cfg.Limits.InspectBody, InspectTotal: n.cfg.Limits.InspectAll, Stall: n.cfg.Limits.Stall,
 		UpstreamLimit: (*limit.Limit)(n.cfg.Upstream.Limit), RuleLimits: ruleLimits, Hints: n.cfg.Hints,
 		Log: g.log, Observe: g.metrics.Observe, Trace: g.options.Trace, Clock: g.options.Clock, NewID: g.options.NewID,
 	}

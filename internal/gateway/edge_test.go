@@ -71,34 +71,55 @@ func heap() int64 {
 	return int64(m.HeapInuse + m.StackInuse)
 }
 
-// 400 connections with slow headers, slow bodies that are read whole, announced
-// at their largest, and readers that do not read: lawful calls go on, and all
-// that is held for them stays under 64 MiB.
+// 400 connections with slow headers, slow bodies that are announced large, and
+// readers that do not take their large answers, half of them over HTTP/2: lawful
+// calls go on, all that is held for the others stays under 64 MiB, and who stalls
+// is cut off.
 func TestSlowCallersDisturbNobody(t *testing.T) {
-	address, s := startEdge(t, "connections_per_address: 1000")
-	bob := s.Users()["bob@acme.example"]
-	quiet := lawful(t, address, bob, 30)
+	const slow = 400
+	s := startStallerWith(t, "max_in_flight: 1000", "connections_per_address: 1000, stall: 2s")
+	address := s.Address("plain").String()
+	quiet := lawful(t, address, "4", 30)
 	before := heap()
-	for i := range 400 {
-		c, err := net.Dial("tcp", address)
-		check(t, err)
-		t.Cleanup(func() { _ = c.Close() })
-		switch i % 3 {
+	begun, stalls := s.begun.Load(), 0
+	for i := range slow {
+		switch i % 4 {
 		case 0:
-			_, err = io.WriteString(c, "GET /v2/users/1 HTTP/1.1\r\nHost: "+address+"\r\nX-Slow: ")
+			_, err := io.WriteString(s.dial(t, "plain", ""), "GET /v2/users/1 HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+			check(t, err)
 		case 1:
-			_, err = fmt.Fprintf(c, "POST /zitadel.user.v2.UserService/LockUser HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 4000000\r\n\r\n{%s", address, strings.Repeat(" ", 100))
+			_, err := fmt.Fprintf(s.dial(t, "plain", ""), "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 4000000\r\n\r\n{%s", searches, strings.Repeat(" ", 100))
+			check(t, err)
+			stalls++
 		case 2:
-			_, err = io.WriteString(c, strings.Repeat("GET /v2/users/"+bob+" HTTP/1.1\r\nHost: "+address+"\r\n\r\n", 5))
+			s.ask(t, "plain", pours)
+			stalls++
+		case 3:
+			s.ask2(t, "plain", pours, 65535)
+			stalls++
 		}
-		check(t, err)
 	}
-	time.Sleep(500 * time.Millisecond)
+	eventually(t, "answers that nobody takes, and bodies that do not end", func() bool { return s.begun.Load()-begun == int64(stalls) })
 	if held := heap() - before; held > 64<<20 {
-		t.Errorf("400 slow connections hold %d MiB", held>>20)
+		t.Errorf("%d slow connections hold %d MiB", slow, held>>20)
+	} else {
+		t.Logf("%d slow connections hold %d MiB", slow, held>>20)
 	}
-	if busy := lawful(t, address, bob, 30); busy > 10*quiet+2*time.Second {
+	if busy := lawful(t, address, "4", 30); busy > 10*quiet+2*time.Second {
 		t.Errorf("nine in ten lawful calls take %v, %v without the others", busy, quiet)
+	} else {
+		t.Logf("nine in ten lawful calls take %v, %v without the others", busy, quiet)
+	}
+	eventually(t, "the end of those who stall", func() bool { return s.under.Load() == 0 })
+	lawful(t, address, "4", 10)
+	stalled := 0
+	for _, r := range records(t, filepath.Join(s.dir, "audit.jsonl")) {
+		if r.Reason == "caller_stalled" {
+			stalled++
+		}
+	}
+	if stalled != stalls {
+		t.Errorf("%d of %d are cut off because they stall", stalled, stalls)
 	}
 }
 
@@ -166,29 +187,36 @@ func frames(t *testing.T, address string) (net.Conn, *http2.Framer) {
 	return c, f
 }
 
+// block is the header of a GET.
+func block(t *testing.T, path string) []byte {
+	t.Helper()
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for _, f := range []hpack.HeaderField{{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "localhost"}, {Name: ":path", Value: path}} {
+		check(t, encoder.WriteField(f))
+	}
+	return block.Bytes()
+}
+
 // Streams that are reset at once (CVE-2023-44487), headers without end
 // (CVE-2023-45288) and settings without end cost bounded work.
 func TestHTTP2FloodsDisturbNobody(t *testing.T) {
 	address, s := startEdge(t, "")
 	bob := s.Users()["bob@acme.example"]
-	var block bytes.Buffer
-	encoder := hpack.NewEncoder(&block)
-	for _, f := range []hpack.HeaderField{{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: address}, {Name: ":path", Value: "/v2/users/" + bob}} {
-		check(t, encoder.WriteField(f))
-	}
+	header := block(t, "/v2/users/"+bob)
 	before := heap()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	floods := []func(*http2.Framer, uint32) error{
 		func(f *http2.Framer, id uint32) error {
-			if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true}); err != nil {
+			if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: header, EndHeaders: true, EndStream: true}); err != nil {
 				return err
 			}
 			return f.WriteRSTStream(id, http2.ErrCodeCancel)
 		},
 		func(f *http2.Framer, id uint32) error {
 			if id == 1 {
-				return f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes()})
+				return f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: header})
 			}
 			return f.WriteContinuation(1, false, bytes.Repeat([]byte{0x40, 1, 'a', 1, 'b'}, 1000))
 		},

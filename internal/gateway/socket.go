@@ -55,7 +55,7 @@ func (g *Gateway) open(l config.Listener, s *socket) (net.Listener, error) {
 }
 
 func boundsOf(cfg *config.Config) listener.Bounds {
-	return listener.Bounds{Total: cfg.Limits.Connections, PerAddress: cfg.Limits.PerAddress}
+	return listener.Bounds{Total: cfg.Limits.Connections, PerAddress: cfg.Limits.PerAddress, Stall: cfg.Limits.Stall}
 }
 
 // socketFor is the open socket that l would open, or nil. Two listeners with

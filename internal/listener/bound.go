@@ -3,11 +3,18 @@ package listener
 import (
 	"net"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Bounds are how many connections may be open at once: in all, and from one
 // address, or from one user of the machine where there is a unix socket.
-type Bounds struct{ Total, PerAddress int }
+type Bounds struct {
+	Total, PerAddress int
+	// Stall is how long the other end may take no byte of what is written to it;
+	// then the write fails with an [os.ErrDeadlineExceeded]. If 0, for ever.
+	Stall time.Duration
+}
 
 // Bound returns a listener that closes connections beyond b at once, and tells
 // refused of each, which may be nil.
@@ -15,13 +22,16 @@ func Bound(l net.Listener, b Bounds, refused func(net.Addr)) *Bounded {
 	if refused == nil {
 		refused = func(net.Addr) {}
 	}
-	return &Bounded{Listener: l, bounds: b, refused: refused, from: make(map[string]int)}
+	bounded := &Bounded{Listener: l, refused: refused, from: make(map[string]int)}
+	bounded.SetBounds(b)
+	return bounded
 }
 
 // Bounded is a listener with bounds; see [Bound].
 type Bounded struct {
 	net.Listener
 	refused func(net.Addr)
+	stall   atomic.Int64 // a time.Duration
 
 	mu     sync.Mutex
 	bounds Bounds
@@ -31,6 +41,7 @@ type Bounded struct {
 
 // SetBounds replaces the bounds. Connections that are open stay, and count.
 func (b *Bounded) SetBounds(bounds Bounds) {
+	b.stall.Store(int64(bounds.Stall))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.bounds = bounds
@@ -45,6 +56,9 @@ func (b *Bounded) Accept() (net.Conn, error) {
 		}
 		address := addressOf(c)
 		if b.enter(address) {
+			if b.stall.Load() > 0 {
+				c = newImpatient(c, &b.stall)
+			}
 			return &counted{Conn: c, leave: sync.OnceFunc(func() { b.leave(address) })}, nil
 		}
 		_ = c.Close()
