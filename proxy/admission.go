@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/zproxy/zproxy/authn"
 )
 
 // admit refuses what no caller has to send and what makes requests mean two
@@ -41,6 +43,13 @@ func admit(r *http.Request, headerLimit int) *refusal {
 		}
 	}
 	return nil
+}
+
+// RefusesHeader tells whether every request that has a header of this name, in
+// any case, is refused for it.
+func RefusesHeader(name string) bool {
+	h := http.Header{http.CanonicalHeaderKey(strings.TrimSpace(name)): {""}}
+	return authn.CheckBrowser(h) != nil || admit(&http.Request{Header: h}, 1<<20) != nil
 }
 
 // single are the headers that decide how a request is read or who it is from:

@@ -199,6 +199,15 @@ func decodeQuads(text []byte) ([]byte, error) {
 	return out, nil
 }
 
+// Mentions tells whether a request is refused because it mentions one of ids: in
+// what goes upstream of its target, or in its body, one message, where op can name a user.
+func Mentions(op *operation.Operation, resolved *operation.Resolved, body []byte, ids []string) bool {
+	return targetMentions(resolved, ids) || looksForUsers(op) && mentions(body, ids)
+}
+
+// looksForUsers tells whether bodies of op are looked into for our own users.
+func looksForUsers(op *operation.Operation) bool { return op.NamesUser || op.Changes }
+
 // targetMentions looks through what goes upstream of the request target.
 func targetMentions(resolved *operation.Resolved, ids []string) bool {
 	for _, id := range ids {

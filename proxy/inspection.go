@@ -21,7 +21,7 @@ func (x *exchange) inspect() *refusal {
 		return nil
 	}
 	op, protocol := x.resolved.Operation, x.resolved.Protocol
-	guarded := (op.NamesUser || op.Changes) && len(x.own.IDs) > 0
+	guarded := looksForUsers(op) && len(x.own.IDs) > 0
 	switch {
 	case !guarded:
 		return x.stream()

@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,14 +69,14 @@ func explain(w io.Writer, q question, args []string) error {
 	if err != nil {
 		return err
 	}
-	subject, err := asked(w, catalogue, q, args, caller)
+	subject, unreadable, err := asked(w, catalogue, q, args, caller)
 	if err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(cfg.Listeners, func(l config.Listener) bool { return comesThrough(l, caller.String()) }) {
 		fmt.Fprintf(w, "note        no listener has the caller %s\n", caller)
 	}
-	return explainDecision(w, rules, caller, subject, q)
+	return explainDecision(w, rules, q.decide(w, cfg, rules, caller, &subject, unreadable), caller, subject, q)
 }
 
 // who is the caller that the flags name, checked against the listener if one is given.
@@ -136,37 +135,37 @@ func callersOf(l config.Listener) []string {
 	return all
 }
 
-// asked names the operation and prints what the request would become. The
-// error says that it would be refused before any rule is asked, or that the
-// question is wrong.
-func asked(w io.Writer, catalogue *operation.Catalogue, q question, args []string, caller authn.Caller) (cases.Subject, error) {
+// asked names the operation and prints what the request would become. Its
+// message may be unreadable. The error says that it would be refused before any
+// rule is asked, or that the question is wrong.
+func asked(w io.Writer, catalogue *operation.Catalogue, q question, args []string, caller authn.Caller) (s cases.Subject, unreadable bool, err error) {
 	r := cases.Request{Caller: caller, ContentType: q.contentType, Body: q.body, Organization: q.organization, Now: time.Now()}
 	if len(args) == 1 {
 		name, err := complete(catalogue, args[0])
 		if err != nil {
-			return cases.Subject{}, err
+			return s, false, err
 		}
 		r.Operation = operation.Name(name)
 	} else {
 		r.Method, r.Target = strings.ToUpper(args[0]), args[1]
 	}
-	s, err := r.Subject(catalogue)
+	s, err = r.Subject(catalogue)
 	var refused *operation.Error
-	var unreadable *cases.UnreadableError
+	var noMessage *cases.UnreadableError
 	switch {
 	case errors.As(err, &refused):
 		fmt.Fprintf(w, "refused     %s: %s\n", refused.Reason, refused.Detail)
-		explainHeaders(w, s, q)
-		return s, &failure{exitFailed, "", errors.New("the request would be refused before any rule is asked")}
-	case errors.As(err, &unreadable):
+		explainHeaders(w, policy.Decision{}, s, q)
+		return s, false, &failure{exitFailed, "", errors.New("the request would be refused before any rule is asked")}
+	case errors.As(err, &noMessage):
 		printSubject(w, s, r)
-		fmt.Fprintf(w, "message     %v\n", unreadable)
-		return s, nil
+		fmt.Fprintf(w, "message     %v\n", noMessage)
+		return s, true, nil
 	case err != nil:
-		return s, &failure{exitUsage, "search with `zproxy operations`", err}
+		return s, false, &failure{exitUsage, "search with `zproxy operations`", err}
 	}
 	printSubject(w, s, r)
-	return s, nil
+	return s, false, nil
 }
 
 func printSubject(w io.Writer, s cases.Subject, r cases.Request) {
@@ -196,80 +195,4 @@ func printOperation(w io.Writer, op *operation.Operation) {
 	if op.Hazards != 0 {
 		fmt.Fprintf(w, "hazards     %s\n", strings.Join(op.Hazards.Names(), ", "))
 	}
-}
-
-func explainDecision(w io.Writer, rules *policy.Policy, caller authn.Caller, s cases.Subject, q question) error {
-	d := rules.Decide(caller, s.Operation, s.Facts)
-	considered := rules.Explain(caller, s.Operation, s.Facts)
-	depends := d.Effect != policy.Allow && slices.ContainsFunc(considered, func(c policy.Consideration) bool { return c.Depends && !c.Shadow })
-	switch {
-	case d.Effect == policy.Allow:
-		fmt.Fprintf(w, "decision    allow, by rule %s, as %s\n", d.Rule, d.As)
-		explainOrganization(w, d, q)
-	case depends:
-		fmt.Fprintf(w, "decision    depends on the request, which rules look into\n")
-	default:
-		fmt.Fprintf(w, "decision    deny (%s)\n", d.Reason)
-	}
-	explainHeaders(w, s, q)
-	if d.Shadow != "" {
-		fmt.Fprintf(w, "shadow      rule %s would allow it\n", d.Shadow)
-	}
-	fmt.Fprintln(w)
-	if err := printConsidered(w, considered); err != nil {
-		return err
-	}
-	switch {
-	case d.Effect == policy.Allow:
-		return nil
-	case depends:
-		return &failure{exitFailed, `give it with --body '{"organizationId": "..."}'`, errors.New("what would be decided depends on the request message")}
-	}
-	if change := rules.Change(caller, s.Operation, s.Facts); change != "" {
-		fmt.Fprintf(w, "\nto allow it, %s\n", change)
-	}
-	return &failure{exitFailed, "", errors.New("the request would be refused")}
-}
-
-// explainOrganization says what becomes of x-zitadel-orgid in a request that is allowed.
-func explainOrganization(w io.Writer, d policy.Decision, q question) {
-	switch {
-	case d.Organization != "":
-		fmt.Fprintf(w, "header      x-zitadel-orgid: %s, set by the rule\n", d.Organization)
-	case d.PassOrganization && q.organization != "":
-		fmt.Fprintf(w, "header      x-zitadel-orgid: %s, passed by the rule\n", q.organization)
-	case q.organization != "":
-		fmt.Fprintln(w, "header      x-zitadel-orgid is dropped: the rule has no organizations")
-	}
-}
-
-// explainHeaders says whether the headers asked about would pass, allowed or not.
-func explainHeaders(w io.Writer, s cases.Subject, q question) {
-	for _, given := range q.headers {
-		name, _, _ := strings.Cut(given, ":")
-		does := "is dropped"
-		if q.extra.Passes(name, s.Resolved.Protocol) {
-			does = "passes"
-		}
-		fmt.Fprintf(w, "header      %s %s\n", strings.TrimSpace(name), does)
-	}
-}
-
-func printConsidered(w io.Writer, considered []policy.Consideration) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, c := range considered {
-		mark := "no"
-		switch {
-		case c.Decides:
-			mark = "decides"
-		case c.Depends:
-			mark = "depends"
-		case c.Allows && c.Shadow:
-			mark = "shadow"
-		case c.Allows:
-			mark = "too late"
-		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", c.Rule, mark, c.Because)
-	}
-	return t.Flush()
 }
