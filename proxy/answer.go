@@ -125,17 +125,18 @@ func (b *answerBody) Read(p []byte) (int, error) {
 		if protocol := b.x.resolved.Protocol; protocol == operation.GRPCWeb || protocol == operation.ConnectStream {
 			b.frames.note(p[:n])
 		}
-	case err != io.EOF && b.x.in.Context().Err() == nil:
+	case err != io.EOF && !b.x.callerGone():
 		return b.breakOff(p, n, err)
 	}
 	return n, err
 }
 
-// Close closes the body of in first (see [inBody.Close]) and takes from the
-// trailer, complete by then, what the record needs and callers must not get.
+// Close closes the body of out first where net/http waits for that (see
+// [sending]), and takes from the trailer, complete by then, what the record needs
+// and callers must not get.
 func (b *answerBody) Close() error {
-	if b.x.body != nil {
-		_ = b.x.body.Close()
+	if b.x.sent != nil && b.x.toHTTP2() {
+		_ = b.x.sent.Close()
 	}
 	err := b.ReadCloser.Close()
 	trailer := b.res.Trailer
@@ -164,7 +165,7 @@ func (x *exchange) failure(err error) *refusal {
 		return r
 	}
 	switch {
-	case x.in.Context().Err() != nil && !(x.duplex && x.pastDeadline()): // see stopReading
+	case x.callerGone():
 		return refuse(ReasonCallerGone, "the caller went away")
 	case errors.Is(err, errTokenRefused):
 		r := refuse(ReasonTokenRefused, "zitadel refused the access token of service user "+x.decision.As+
@@ -200,7 +201,7 @@ func (x *exchange) midway() *refusal {
 		return tooLarge("limits.body_bytes", x.bodyBytes)
 	case x.body.refused.Load() != nil:
 		return x.bodyRefused(*x.body.refused.Load())
-	case x.body.broken.Load() && x.in.Context().Err() == nil:
+	case x.body.broken.Load() && !x.callerGone():
 		return x.bodyRefused(io.ErrUnexpectedEOF)
 	}
 	return nil

@@ -2,23 +2,26 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// inBody is the body of in on its way upstream: counted, limited, and closable
-// while a read of it is pending.
+// inBody is the body of in on its way upstream: counted and limited.
 type inBody struct {
+	in    *http.Request
 	body  io.ReadCloser
 	limit int64 // bytes that may still be read
 
-	read   atomic.Int64
-	ended  atomic.Bool // the exchange is over: net/http reads the body itself now
-	done   atomic.Bool // the whole body was read
-	over   atomic.Bool // the limit was hit
-	broken atomic.Bool // it ended before its end
+	read    atomic.Int64
+	ended   atomic.Bool // the exchange is over: net/http reads the body itself now
+	done    atomic.Bool // the whole body was read
+	over    atomic.Bool // the limit was hit
+	broken  atomic.Bool // it ended before its end
+	stopped atomic.Bool // zproxy ended a read of it, and not the caller
 
 	// waits is the read that is pending.
 	waits pending
@@ -26,22 +29,18 @@ type inBody struct {
 	// refused is why a message in the body is not forwarded, see [guardedBody].
 	refused atomic.Pointer[error]
 
-	// closes ends a pending read; nil where nothing waits for one.
-	closes func() error
+	// end ends a read that is pending.
+	end func() error
 }
 
-// newInBody wraps the body of r. Only an HTTP/2 transport waits, when the
-// upstream's answer is closed, for whoever still reads the request body.
-func newInBody(w http.ResponseWriter, r *http.Request, limit int64, toHTTP2 bool) *inBody {
-	b := &inBody{body: r.Body, limit: limit, waits: pending{base: time.Now()}}
-	switch {
-	case !toHTTP2:
-	case r.ProtoMajor == 2:
-		b.closes = r.Body.Close
-	default:
+// newInBody wraps the body of in.
+func (x *exchange) newInBody() *inBody {
+	b := &inBody{in: x.in, body: x.in.Body, limit: x.bodyBytes, waits: pending{base: time.Now()}, end: x.in.Body.Close}
+	if x.in.ProtoMajor == 1 {
 		// net/http's HTTP/1 body cannot be closed while it is read. The deadline
-		// spoils the connection, which is closed after the answer: see relay.
-		b.closes = func() error { return http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) }
+		// spoils the connection, which is closed after the answer: see endDuplex.
+		w := x.w.ResponseWriter
+		b.end = func() error { return http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) }
 	}
 	return b
 }
@@ -57,25 +56,86 @@ func (b *inBody) Read(p []byte) (int, error) {
 		b.over.Store(true)
 		return 0, errTooLarge
 	}
-	switch err {
-	case nil:
-	case io.EOF:
+	switch {
+	case err == nil:
+	case err == io.EOF:
 		b.done.Store(true)
+	case b.stopped.Load():
+		err = http.ErrBodyReadAfterClose // and no timeout of the upstream's
 	default:
 		b.broken.Store(true)
 	}
 	return n, err
 }
 
-// Close ends a pending read. ReverseProxy closes the upstream's answer before
-// the handler returns, and an HTTP/2 transport waits there for the request
-// body: without this, a stream that ZITADEL ends early hangs until the caller
-// gives up (golang/go#80085). The rest is net/http's to drain or cut off.
-func (b *inBody) Close() error {
-	if b.closes == nil || b.done.Load() {
-		return nil
+// stop ends a read that is pending, for good. Over HTTP/1 that ends the context
+// of in, as if the caller had gone away.
+func (b *inBody) stop() {
+	if b.done.Load() {
+		return
 	}
-	return b.closes()
+	if b.in.Context().Err() == nil {
+		b.stopped.Store(true)
+	}
+	_ = b.end()
+}
+
+// callerGone tells whether the caller went away first.
+func (x *exchange) callerGone() bool {
+	return x.in.Context().Err() != nil && (x.body == nil || !x.body.stopped.Load())
+}
+
+// sending is the body as one attempt sends it. It is closed when nobody upstream
+// takes any more of it: by net/http, by the end of the connection or of the
+// request before the answer has begun, and over HTTP/2 before the answer is
+// closed. A read that is pending ends then: net/http waits for it before it says
+// what became of the attempt (golang/go#80085), and a caller who sends no more
+// would get no answer. What is left is net/http's to drain or cut off.
+type sending struct {
+	from    io.Reader
+	body    *inBody
+	mu      sync.Mutex // held while it is read
+	reading atomic.Bool
+	closed  atomic.Bool
+	// unbind lets it live on when the request ends.
+	unbind func() bool
+}
+
+// sendBody makes the body of one more attempt to send out.
+func (x *exchange) sendBody(out *http.Request) {
+	if x.sent != nil {
+		x.sent.unbind()
+	}
+	s := &sending{from: x.out, body: x.body}
+	s.unbind = context.AfterFunc(out.Context(), func() { _ = s.Close() })
+	x.sent, out.Body = s, s
+}
+
+func (s *sending) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reading.Store(true)
+	defer s.reading.Store(false)
+	if s.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return s.from.Read(p)
+}
+
+// Close leaves a body that nobody reads as it is, for another attempt.
+func (s *sending) Close() error {
+	s.closed.Store(true)
+	if s.reading.Load() {
+		s.body.stop()
+	}
+	return nil
+}
+
+// end closes s and waits for whoever reads it.
+func (s *sending) end() {
+	_ = s.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 }
 
 // replay is the body that was read before forwarding, to be sent from its

@@ -61,14 +61,34 @@ func (d *dialer) dialTLS(ctx context.Context, network, address string) (net.Conn
 // made: an http.ClientConn does not show its own.
 type dialledKey struct{}
 
-// countedConn knows how many bytes the system has taken to send.
+// countedConn knows how many bytes the system has taken to send, and whose
+// body they are of.
 type countedConn struct {
 	net.Conn
-	sent atomic.Int64
+	sent   atomic.Int64
+	closed atomic.Bool
+	body   atomic.Pointer[sending]
 }
 
 func (c *countedConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	c.sent.Add(int64(n))
 	return n, err
+}
+
+// carry closes s with the connection: net/http finds out at once that the
+// upstream ended it, but not while a body is read says so. nil carries nothing.
+func (c *countedConn) carry(s *sending) {
+	c.body.Store(s)
+	if s != nil && c.closed.Load() {
+		_ = s.Close()
+	}
+}
+
+func (c *countedConn) Close() error {
+	c.closed.Store(true)
+	if s := c.body.Load(); s != nil {
+		_ = s.Close()
+	}
+	return c.Conn.Close()
 }

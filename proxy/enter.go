@@ -58,7 +58,7 @@ func (x *exchange) learn(res *http.Response, err error) {
 		return
 	case err == nil:
 		c.failed(op, true, x.probe, "zitadel answered "+strconv.Itoa(res.StatusCode), now)
-	case x.in.Context().Err() != nil || x.midway() != nil:
+	case x.callerGone() || x.midway() != nil:
 		return
 	case unsent(err):
 		c.failed(op, false, x.probe, errors.Unwrap(err).Error(), now)

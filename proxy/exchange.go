@@ -45,7 +45,8 @@ type exchange struct {
 	turn    bool                 // it is the caller's turn to have a large body judged
 	message protoreflect.Message // the request message, where a rule judges it
 	body    *inBody              // the body, where it streams
-	out     io.ReadCloser        // what of it goes upstream: body, or body behind a guard
+	out     io.Reader            // what of it goes upstream: body, or body behind a guard
+	sent    *sending             // out, as it is sent now
 	duplex  bool                 // over HTTP/1 the answer may begin before the body has ended
 
 	held  *serviceuser.Token
@@ -151,6 +152,7 @@ func (x *exchange) end() {
 		x.brokeOff(broke)
 	}
 	x.leaveUpstream()
+	x.endUnread()
 	x.giveBack()
 	x.leaveTakers(broke == nil)
 	x.record.Kind = audit.Outcome

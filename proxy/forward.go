@@ -63,7 +63,7 @@ func (x *exchange) newOut(ctx context.Context) *http.Request {
 	out.RequestURI, out.RemoteAddr, out.TLS, out.Close = "", "", nil, false
 	switch {
 	case x.body != nil:
-		out.Body = x.out
+		out.Body = io.NopCloser(x.out) // send gives it out
 	case x.whole != nil:
 		out.Body, out.ContentLength = nil, int64(len(x.whole)) // RoundTrip gives it out
 	default:
@@ -105,9 +105,9 @@ func (x *exchange) send(out *http.Request) (*http.Response, error) {
 		// call over HTTP/2 again.
 		out.Body = x.replay()
 	}
-	if x.duplex {
-		stop := context.AfterFunc(out.Context(), x.stopReading)
-		defer stop()
+	if x.body != nil {
+		x.sendBody(out)
+		defer func() { x.sent.unbind() }() // of the last attempt
 	}
 	res, err := x.traced(out)
 	x.learn(res, err)
@@ -121,8 +121,8 @@ func (x *exchange) rewind(out *http.Request) bool {
 		if out.Body != nil {
 			out.Body = x.replay()
 		}
-	case x.body.read.Load() == 0:
-		out.Body = io.NopCloser(x.out)
+	case x.body.read.Load() == 0 && !x.body.stopped.Load():
+		x.sendBody(out)
 	default:
 		return false
 	}

@@ -30,7 +30,9 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 		b.err = b.next()
 		switch b.err {
 		case errOwnUser, errUnreadable, errEncoding, errTooLarge, errBusy, io.ErrUnexpectedEOF:
-			b.refused.Store(&b.err)
+			if !b.stopped.Load() {
+				b.refused.Store(&b.err)
+			}
 		}
 	}
 	if len(b.pending) == 0 {

@@ -26,7 +26,7 @@ func (x *exchange) inspect() *refusal {
 	case !guarded:
 		return x.stream()
 	case op.Unlisted && protocol != operation.Connect:
-		x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes, x.toHTTP2())
+		x.body = x.newInBody()
 		x.out = &guardedBody{inBody: x.body, ids: x.own.IDs, encoding: x.messageEncoding(), limit: x.inspectBytes, memory: x}
 		return nil
 	}

@@ -62,8 +62,11 @@ func (p *pool) roundTrip(out *http.Request, r rewinder) (*http.Response, error) 
 		}
 		if err == nil {
 			before := l.wire.sent.Load()
+			body, _ := out.Body.(*sending) // nil: it is in memory, or there is none
+			l.wire.carry(body)
 			var res *http.Response
 			if res, err = l.http.RoundTrip(out); err == nil {
+				l.wire.carry(nil)
 				res.Body = &lentBody{ReadCloser: res.Body, pool: p, line: l}
 				return res, nil
 			}

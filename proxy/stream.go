@@ -19,7 +19,7 @@ func (x *exchange) stream() *refusal {
 			return r
 		}
 	}
-	x.body = newInBody(x.w.ResponseWriter, x.in, x.bodyBytes, x.toHTTP2())
+	x.body = x.newInBody()
 	x.out = x.body
 	return nil
 }

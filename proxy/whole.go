@@ -138,14 +138,20 @@ func (b *resumedBody) Read(p []byte) (int, error) {
 	return b.ReadCloser.Read(p)
 }
 
-// endUnread bounds how long net/http waits for the rest of an HTTP/1 body that
-// nobody is going to read: it takes it in before it sends the answer, so that
-// the answer is not lost in a reset.
+// drainTime is how long net/http may wait for the rest of an HTTP/1 body that
+// nobody is going to read.
+const drainTime = time.Second
+
+// endUnread bounds that: net/http takes the rest in, so that the answer is not
+// lost in a reset, before it sends an answer of ours or after it has sent the upstream's.
 func (x *exchange) endUnread() {
-	if x.in.ProtoMajor != 1 || x.in.Body == nil || x.in.Body == http.NoBody || x.isRead {
+	if x.in.ProtoMajor != 1 || x.in.Body == nil || x.in.Body == http.NoBody || x.isRead || x.body != nil && x.body.done.Load() {
 		return
 	}
-	x.readUntil(time.Now().Add(time.Second))
+	if x.sent != nil {
+		x.sent.end() // net/http would end the read by a deadline of its own, and lift this one
+	}
+	x.readUntil(time.Now().Add(drainTime))
 }
 
 // endDuplex ends the connection of a caller whose body has not ended when its
@@ -155,14 +161,5 @@ func (x *exchange) endUnread() {
 func (x *exchange) endDuplex() {
 	if x.duplex && !x.body.done.Load() {
 		x.w.Header().Set("Connection", "close")
-	}
-}
-
-// stopReading ends a read of an HTTP/1 body that is pending when its request has
-// been ended: net/http waits for it before it says that it has, and a caller who
-// sends no more would get no answer.
-func (x *exchange) stopReading() {
-	if !x.body.done.Load() {
-		_ = http.NewResponseController(x.w.ResponseWriter).SetReadDeadline(time.Unix(1, 0))
 	}
 }
