@@ -85,8 +85,25 @@ func (s *Sandbox) rpc(path string, m protoreflect.MethodDescriptor) http.Handler
 				return
 			}
 		}
+		if refuseEncoding(w, r) {
+			return
+		}
 		h.ServeHTTP(out, in.WithContext(context.WithValue(r.Context(), requestKey{}, r)))
 	})
+}
+
+// refuseEncoding ends a gRPC call whose messages nobody here can unpack, before
+// it has read any of them, as grpc-go's server does.
+func refuseEncoding(w http.ResponseWriter, r *http.Request) bool {
+	encoding := r.Header.Get("Grpc-Encoding")
+	if encoding == "" || encoding == "identity" || encoding == "gzip" || r.Header.Get("Content-Type") != "application/grpc" {
+		return false
+	}
+	w.Header().Set("Content-Type", "application/grpc")
+	w.Header().Set("Grpc-Status", "12")
+	w.Header().Set("Grpc-Message", "grpc: Decompressor is not installed for grpc-encoding")
+	w.WriteHeader(http.StatusOK)
+	return true
 }
 
 type requestKey struct{}
