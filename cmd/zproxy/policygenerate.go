@@ -27,7 +27,8 @@ func newPolicyGenerate() *cobra.Command {
 		Long: `Read audit records, "-" for standard input, gzip or not, and write rules with the
 exact operations that each caller used or was refused for lack of a rule.
 Hazardous operations stand in rules of their own. Review before you use them:
-what was asked for is not yet what should be allowed.
+what was asked for is not yet what should be allowed, records do not tell the
+conditions of the rules that allowed it, and organizations stand in comments.
 Exit code 0: the rules are complete; 1: some need a service user to be named.`,
 		Example: `  zproxy policy generate --since 2026-03-01 /var/log/zproxy/audit.jsonl
   zcat audit-*.gz | zproxy policy generate --refused --as directory-reader -`,
