@@ -75,9 +75,9 @@ image: ## the image, by docker, buildah or podman, and what it says of its versi
 	@IMAGE='$(IMAGE)' VERSION='$(VERSION)' REVISION='$(REVISION)' SOURCE_DATE_EPOCH='$(SOURCE_DATE_EPOCH)' deploy/image/build
 
 packages: build ## the Debian and RPM packages, in dist/
-	@mkdir -p dist
-	@for format in deb rpm; do \
-	  VERSION='$(VERSION)' GOARCH="$$(go env GOARCH)" BINARY='$(BINARY)' SOURCE_DATE_EPOCH='$(SOURCE_DATE_EPOCH)' \
+	@mkdir -p dist; version='$(VERSION)'; [[ $$version =~ ^v?[0-9]+\.[0-9]+\.[0-9]+ ]] || version=0.0.0-$$version; \
+	for format in deb rpm; do \
+	  VERSION=$$version GOARCH="$$(go env GOARCH)" BINARY='$(BINARY)' SOURCE_DATE_EPOCH='$(SOURCE_DATE_EPOCH)' \
 	    go tool -modfile=internal/deploytest/go.mod nfpm package --config deploy/package/nfpm.yaml --packager $$format --target dist/; \
 	done
 
