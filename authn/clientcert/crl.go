@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"sync"
 )
 
 // crl is a list that was read and not yet believed: only a chain shows whose
@@ -16,6 +17,9 @@ import (
 type crl struct {
 	list    *x509.RevocationList // without its entries
 	revoked map[string]struct{}
+
+	mu      sync.Mutex
+	signers map[[sha256.Size]byte]error // what is known of who signed it, by certificate
 }
 
 func (c *crl) lists(serial *big.Int) bool {
@@ -73,9 +77,31 @@ func (r revocations) revoke(ca *x509.Certificate, others []*x509.Certificate) bo
 	return false
 }
 
+// maxSigners bounds what is remembered of one list; CAs of one name are few.
+const maxSigners = 16
+
+// signedBy returns nil if ca has signed the list, and may. It is remembered: the
+// signature is over all of the list, which may have megabytes, and each caller's
+// certificate asks for it.
+func (c *crl) signedBy(ca *x509.Certificate) error {
+	key := sha256.Sum256(ca.Raw)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err, known := c.signers[key]
+	if known {
+		return err
+	}
+	err = c.list.CheckSignatureFrom(ca)
+	if c.signers == nil || len(c.signers) >= maxSigners {
+		c.signers = make(map[[sha256.Size]byte]error)
+	}
+	c.signers[key] = err
+	return err
+}
+
 func (c *crl) signedByAny(signers []*x509.Certificate) bool {
 	for _, signer := range signers {
-		if c.list.CheckSignatureFrom(signer) == nil {
+		if c.signedBy(signer) == nil {
 			return true
 		}
 	}

@@ -16,7 +16,7 @@ func (r revocations) checkRevocation(c, issuer *x509.Certificate, now time.Time,
 		if !bytes.Equal(l.list.RawIssuer, issuer.RawSubject) {
 			continue
 		}
-		if err := l.list.CheckSignatureFrom(issuer); err != nil {
+		if err := l.signedBy(issuer); err != nil {
 			why = refuse(ReasonRevocationUnknown, "the CRL of %.80q was not signed by that CA, or the CA may not sign one (%v); fetch the list from the CA", issuer.Subject, err)
 			continue
 		}

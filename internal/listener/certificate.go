@@ -54,7 +54,11 @@ func (c *Certificate) Reload() (changed bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("reading certificate_file %s and key_file %s: %w; both must be PEM, the certificate first and its chain after it, and the key must be the certificate's", c.certFile, c.keyFile, err)
 	}
-	if err := forServers(pair.Leaf); err != nil {
+	err = wholeChain(certificates, pair)
+	if err == nil {
+		err = forServers(pair.Leaf)
+	}
+	if err != nil {
 		return false, fmt.Errorf("reading certificate_file %s: %w", c.certFile, err)
 	}
 	c.content = content
@@ -77,6 +81,20 @@ func readPEM(key, file string) ([]byte, error) {
 		return nil, fmt.Errorf("reading %s: %w", key, err)
 	}
 	return text, nil
+}
+
+// wholeChain refuses a file of which crypto/tls leaves a part out: it passes over
+// a block that is cut short, and callers would miss an intermediate CA.
+func wholeChain(text []byte, pair tls.Certificate) error {
+	if begun := bytes.Count(text, []byte("-----BEGIN CERTIFICATE")); begun != len(pair.Certificate) {
+		return fmt.Errorf("of its %d certificates %d are whole; write it in full, and then rename it into place", begun, len(pair.Certificate))
+	}
+	for i, der := range pair.Certificate {
+		if _, err := x509.ParseCertificate(der); err != nil {
+			return fmt.Errorf("certificate %d: %w; write the file anew", i+1, err)
+		}
+	}
+	return nil
 }
 
 // forServers refuses what no caller would accept, when it is put in place

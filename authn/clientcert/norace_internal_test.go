@@ -1,0 +1,5 @@
+//go:build !race
+
+package clientcert
+
+const raceEnabled = false
