@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/zproxy/zproxy/internal/acme"
+	"github.com/zproxy/zproxy/internal/listener"
 )
 
 const host = "zproxy.example.com"
@@ -70,21 +71,25 @@ func (e *edge) config(a *authority) acme.Config {
 	}
 }
 
-// serve serves with m's certificates until the test ends.
+// serve serves with m's certificates until the test ends, as zproxy does.
 func (e *edge) serve(m *acme.Manager) {
+	secured := listener.TLS(e.socket, m.TLSConfig(&tls.Config{
+		MinVersion: tls.VersionTLS12, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: e.callers.pool(),
+		NextProtos: []string{"h2", "http/1.1"},
+	}), func(_ *tls.Conn, err error) { _, _ = fmt.Fprintln(e.log, err) })
+	observed := listener.Observe(secured, func(listener.ConnInfo, int) {})
 	server := &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		Handler: observed.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			e.served.Add(1)
 			_, _ = fmt.Fprint(w, r.TLS.PeerCertificates[0].DNSNames[0])
-		}),
-		TLSConfig: m.TLSConfig(&tls.Config{
-			MinVersion: tls.VersionTLS12, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: e.callers.pool(),
-			NextProtos: []string{"h2", "http/1.1"},
-		}),
+		})),
+		ConnContext: observed.ConnContext, Protocols: new(http.Protocols),
 		ErrorLog: log.New(e.log, "", 0),
 	}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetHTTP2(true)
 	done := make(chan struct{})
-	go func() { defer close(done); _ = server.ServeTLS(e.socket, "", "") }()
+	go func() { defer close(done); _ = server.Serve(observed) }()
 	e.t.Cleanup(func() { _ = server.Close(); <-done })
 }
 

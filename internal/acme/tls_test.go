@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,17 +94,21 @@ func TestNoCheckIsAnsweredThatIsNotPending(t *testing.T) {
 }
 
 // A pending check lets anyone finish a handshake without a client certificate.
-// What is sent over it then must reach no handler.
+// What is sent over it then must reach no handler, nor must it leave a session
+// that another handshake could go on with.
 func TestNothingIsServedOverTheConnectionOfACheck(t *testing.T) {
 	e := newEdge(t)
 	a := newAuthority(t, e.port(), authorityOptions{})
 	m := mustNew(t, e.config(a))
 	e.serve(m)
 	run(t, m)
-	finished := 0
+	finished, versions := 0, []uint16{tls.VersionTLS12, tls.VersionTLS13}
+	sessions := new(kept)
 	for end := time.Now().Add(30 * time.Second); !ready(m)() && time.Now().Before(end); {
+		version := versions[finished%2]
 		c, err := tls.Dial("tcp", e.socket.Addr().String(), &tls.Config{
 			InsecureSkipVerify: true, ServerName: host, NextProtos: []string{"acme-tls/1"},
+			MinVersion: version, MaxVersion: version, ClientSessionCache: sessions,
 		})
 		if err != nil {
 			continue
@@ -124,7 +129,21 @@ func TestNothingIsServedOverTheConnectionOfACheck(t *testing.T) {
 	if e.served.Load() != 0 {
 		t.Error("a request was served")
 	}
+	if n := sessions.n.Load(); n != 0 {
+		t.Errorf("%d sessions to be resumed", n)
+	}
 	t.Logf("%d handshakes without client certificate", finished)
+}
+
+// kept counts sessions that a server lets its client resume.
+type kept struct{ n atomic.Int64 }
+
+func (k *kept) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
+
+func (k *kept) Put(_ string, s *tls.ClientSessionState) {
+	if s != nil {
+		k.n.Add(1)
+	}
 }
 
 func TestCertificatesAreChosenByHostAlone(t *testing.T) {

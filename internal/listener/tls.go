@@ -23,6 +23,8 @@ const (
 //
 // Accept gives a [*tls.Conn] where HTTP/2 was agreed on, for the http.Server to
 // see, and else one that [Observe] can watch; [TLSConn] finds the connection in both.
+// Where another protocol than HTTP was agreed on, such as acme-tls/1, which asks
+// for no client certificate, the connection ends with its handshake.
 func TLS(l net.Listener, config *tls.Config, refused func(*tls.Conn, error)) *Secured {
 	if refused == nil {
 		refused = func(*tls.Conn, error) {}
@@ -89,9 +91,15 @@ func (t *Secured) shake(c net.Conn) {
 		_ = conn.Close()
 		return
 	}
-	var out net.Conn = conn
-	if conn.ConnectionState().NegotiatedProtocol != "h2" {
+	var out net.Conn
+	switch conn.ConnectionState().NegotiatedProtocol {
+	case "h2":
+		out = conn
+	case "", "http/1.1":
 		out = &overTLS{conn}
+	default: // an http.Server that sees no TLS would serve HTTP/1 over it
+		_ = conn.Close()
+		return
 	}
 	select {
 	case t.ready <- out:
