@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/zproxy/zproxy/authn"
@@ -68,7 +69,7 @@ func (p *Policy) warnOverlaps(at int, warn func(string, ...any)) {
 	for _, pattern := range r.callers {
 		left := r.allows.clone()
 		for i := range at {
-			if q := &p.rules[i]; !q.Shadow && q.guard == nil && q.any(pattern, authn.Pattern.Covers) {
+			if q := &p.rules[i]; !q.Shadow && q.takes(r) && q.any(pattern, authn.Pattern.Covers) {
 				left.remove(q.allows)
 			}
 		}
@@ -80,7 +81,7 @@ func (p *Policy) warnOverlaps(at int, warn func(string, ...any)) {
 	}
 	for i := range at {
 		q := &p.rules[i]
-		if q.Shadow || q.guard != nil || q.As == r.As || !q.allows.intersects(r.allows) {
+		if q.Shadow || !q.takes(r) || q.As == r.As || !q.allows.intersects(r.allows) {
 			continue
 		}
 		for _, pattern := range r.callers {
@@ -89,6 +90,24 @@ func (p *Policy) warnOverlaps(at int, warn func(string, ...any)) {
 				break
 			}
 		}
+	}
+}
+
+// takes tells whether r lets through every request that later does, of callers
+// and operations that both have. It does not compare what conditions mean.
+func (r *compiled) takes(later *compiled) bool {
+	switch g := r.guard; {
+	case g == nil:
+		return true
+	case r.When != "" && r.When != later.When:
+		return false
+	case !g.until.IsZero() && (later.Until.IsZero() || later.Until.After(g.until)):
+		return false
+	case len(g.pins) == 0:
+		return true
+	default:
+		return later.guard != nil && len(later.guard.pins) > 0 &&
+			!slices.ContainsFunc(later.guard.pins, func(id string) bool { return !slices.Contains(g.pins, id) })
 	}
 }
 
