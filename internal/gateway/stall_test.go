@@ -265,7 +265,7 @@ func TestCallersThatSendNothingMoreAreCutOff(t *testing.T) {
 func TestSlowAndIdleCallersLiveOn(t *testing.T) {
 	t.Run("slow", func(t *testing.T) {
 		t.Parallel()
-		s := startStaller(t, "1500ms")
+		s := startStaller(t, "2s")
 		c := s.ask(t, "tls", large)
 		text := make([]byte, 16<<10)
 		for range 60 { // twice as long as the limit
@@ -308,7 +308,7 @@ func TestSlowAndIdleCallersLiveOn(t *testing.T) {
 // Over HTTP/2 a caller that opens the window of its stream now and then lives on.
 func TestStreamsThatAreGivenALittleRoomLiveOn(t *testing.T) {
 	t.Parallel()
-	s := startStaller(t, "1500ms")
+	s := startStaller(t, "2s")
 	_, f := s.ask2(t, "plain", large, 16<<10)
 	for all, ended := 0, false; !ended; {
 		frame, err := f.ReadFrame()

@@ -58,20 +58,21 @@ func TestWritesFailOnceNothingIsTaken(t *testing.T) {
 // taken: of a unix socket the kernel tells that there is room only once three
 // quarters of what it holds are gone.
 func TestAWriteOfWhichBytesAreTakenGoesOn(t *testing.T) {
-	for network, piece := range map[string]int{"tcp": 16 << 10, "unix": 2 << 10} {
+	const piece = 16 << 10
+	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			t.Parallel()
-			server, caller := stalling(t, network, time.Second)
+			server, caller := stalling(t, network, 2*time.Second)
 			read := make(chan error, 1)
 			go func() {
-				for range 50 {
+				for range 60 {
 					if _, err := io.ReadFull(caller, make([]byte, piece)); err != nil {
 						read <- err
 						return
 					}
 					time.Sleep(50 * time.Millisecond)
 				}
-				_, err := io.CopyN(io.Discard, caller, int64(len(more)-50*piece))
+				_, err := io.CopyN(io.Discard, caller, int64(len(more)-60*piece))
 				read <- err
 			}()
 			if n, err := server.Write(more); n != len(more) || err != nil {
