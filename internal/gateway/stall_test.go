@@ -61,10 +61,10 @@ func startStallerWith(t *testing.T, upstreamLimits, limits string) *staller {
 	cert, key := pair(t, s.issue(forServer))
 	upstream := httptest.NewServer(http.HandlerFunc(s.zitadel))
 	t.Cleanup(upstream.Close)
-	s.live = goLiveFrom(t, map[string]string{"token": "token", "server.crt": cert, "server.key": key, "ca.crt": s.pem()},
+	s.live = goLiveFrom(t, map[string]string{"token": "token", "server.crt": cert, "server.key": key, "ca.crt": s.pem(), "ca.crl": s.revoke(1)},
 		"upstream: {issuer: \""+upstream.URL+"\", "+upstreamLimits+"}\n", `listeners:
   - {name: plain, address: "127.0.0.1:0", callers: {anonymous: local}}
-  - {name: tls, address: "127.0.0.1:0", tls: {certificate_file: "$DIR/server.crt", key_file: "$DIR/server.key"}, callers: {client_certificate: {ca_file: "$DIR/ca.crt"}}}
+  - {name: tls, address: "127.0.0.1:0", tls: {certificate_file: "$DIR/server.crt", key_file: "$DIR/server.key"}, callers: {client_certificate: {ca_file: "$DIR/ca.crt", crl_file: "$DIR/ca.crl"}}}
 `, stallRules, "limits: {"+limits+"}\n")
 	return s
 }
