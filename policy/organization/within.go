@@ -171,10 +171,18 @@ func fieldNames(shape protoreflect.MessageDescriptor) string {
 	var names []string
 	for i := range shape.Fields().Len() {
 		if f := shape.Fields().Get(i); limits(f) {
-			names = append(names, string(f.Name()))
+			names = append(names, spelled(f))
 		}
 	}
 	return strings.Join(names, " or ")
+}
+
+// spelled is what to set of a limiting field: a resource may be given and be no organization.
+func spelled(f protoreflect.FieldDescriptor) string {
+	if f.Name() == "resource" {
+		return "resource.organization_id"
+	}
+	return string(f.Name())
 }
 
 func filterNames(shape protoreflect.MessageDescriptor) string {
@@ -186,7 +194,7 @@ func filterNames(shape protoreflect.MessageDescriptor) string {
 		}
 		for j := range f.Message().Fields().Len() {
 			if inner := f.Message().Fields().Get(j); limits(inner) {
-				names = append(names, string(inner.Name())+" to "+string(f.Name()))
+				names = append(names, spelled(inner)+" to "+string(f.Name()))
 			}
 		}
 	}
