@@ -37,12 +37,26 @@ func Diff(before, after *policy.Policy) []Change {
 	all := maps.Clone(old)
 	maps.Copy(all, now)
 	named := callers(before, after)
-	for i, who := range slices.Concat(named, shared(named)) {
-		for name, op := range all {
+	for name, op := range all {
+		compare := func(who authn.Pattern) change {
 			c := change{Change{Caller: who.String(), Operation: name, Hazards: op.Hazards}, who}
 			c.Before, c.After = before.Grants(who, old[name]), after.Grants(who, now[name])
 			c.Gains, c.Loses = !within(c.After, c.Before), !within(c.Before, c.After)
-			if (c.Gains || c.Loses) && (i < len(named) || !slices.ContainsFunc(changes, c.within)) {
+			return c
+		}
+		var served []authn.Pattern
+		first := len(changes)
+		for _, who := range named {
+			c := compare(who)
+			if len(c.Before)+len(c.After) > 0 {
+				served = append(served, who)
+			}
+			if c.Gains || c.Loses {
+				changes = append(changes, c)
+			}
+		}
+		for _, who := range shared(served) {
+			if c := compare(who); (c.Gains || c.Loses) && !slices.ContainsFunc(changes[first:], c.within) {
 				changes = append(changes, c)
 			}
 		}
@@ -63,9 +77,10 @@ type change struct {
 	who authn.Pattern
 }
 
-// within tells whether wider is the same change, for c's callers and others.
+// within tells whether wider is the same change of the same operation, for c's
+// callers and others.
 func (c change) within(wider change) bool {
-	return c.Operation == wider.Operation && wider.who.Covers(c.who) &&
+	return wider.who.Covers(c.who) &&
 		slices.EqualFunc(c.Before, wider.Before, policy.Grant.Same) && slices.EqualFunc(c.After, wider.After, policy.Grant.Same)
 }
 
