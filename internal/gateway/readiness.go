@@ -14,6 +14,8 @@ type readiness struct {
 	Configuration configuration `json:"configuration"`
 	// Issuers are those whose tokens name callers, as "<listener>/<issuer name>".
 	Issuers map[string]issuerReadiness `json:"issuers,omitempty"`
+	// UpstreamCertificate is why new files of upstream.tls were not taken.
+	UpstreamCertificate string `json:"upstream_certificate_error,omitempty"`
 }
 
 // userReadiness is how one service user is.
@@ -47,6 +49,7 @@ func (g *Gateway) readiness() readiness {
 	r := readiness{
 		ServiceUsers: make(map[string]userReadiness), Listeners: make(map[string]listenerReadiness),
 		Audit: auditReadiness{g.audit.Healthy(), n.cfg.Audit.File}, Configuration: g.state.now(n), Draining: g.draining.Load(),
+		UpstreamCertificate: n.trust.own.failure(),
 	}
 	r.Ready = r.Audit.Ready && !r.Draining
 	for name, s := range n.sources {

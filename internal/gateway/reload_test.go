@@ -44,6 +44,8 @@ func TestAReloadReplacesTheRulesAndKeepsTheTokens(t *testing.T) {
 type readyDetail struct {
 	Ready, Draining bool
 	Configuration   struct{ Error string }
+
+	UpstreamCertificate string `json:"upstream_certificate_error"`
 }
 
 func (l *live) readyz(t *testing.T) (int, readyDetail) {

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
-	"sync/atomic"
 
 	"github.com/zproxy/zproxy/internal/config"
 )
@@ -25,33 +24,13 @@ func upstreamTLS(u config.Upstream) (*tls.Config, error) {
 		c.MinVersion = tls.VersionTLS13
 	}
 	if u.TLS.CertificateFile != "" {
-		own := &ownCertificate{certFile: u.TLS.CertificateFile, keyFile: u.TLS.KeyFile}
-		if _, err := own.get(nil); err != nil {
+		own := newOwnCertificate(u.TLS)
+		if err := own.read(); err != nil {
 			return c, err
 		}
 		c.GetClientCertificate = own.get
 	}
 	return c, nil
-}
-
-// ownCertificate proves zproxy to whatever stands before ZITADEL. Its files are
-// read at each handshake, which are rare; those that cannot be read leave the
-// last good ones in use.
-type ownCertificate struct {
-	certFile, keyFile string
-	last              atomic.Pointer[tls.Certificate]
-}
-
-func (o *ownCertificate) get(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(o.certFile, o.keyFile)
-	if err == nil {
-		o.last.Store(&pair)
-		return &pair, nil
-	}
-	if last := o.last.Load(); last != nil {
-		return last, nil
-	}
-	return nil, fmt.Errorf("reading upstream.tls certificate_file %s and key_file %s: %w", o.certFile, o.keyFile, err)
 }
 
 // roots reads upstream.ca_file. Nil means the system's roots.

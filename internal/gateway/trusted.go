@@ -15,6 +15,7 @@ type trusted struct {
 	upstream config.Upstream // without what is asked of requests, and how long they may take
 	roots    [sha256.Size]byte
 	tls      *tls.Config
+	own      *ownCertificate // whose files are looked at; nil without one
 }
 
 // newTrusted reads the files that u names.
@@ -29,6 +30,9 @@ func newTrusted(u config.Upstream) (*trusted, error) {
 	}
 	var err error
 	t.tls, err = upstreamTLS(u)
+	if u.TLS != nil && u.TLS.CertificateFile != "" {
+		t.own = newOwnCertificate(u.TLS)
+	}
 	return t, err
 }
 

@@ -86,3 +86,27 @@ audit: {file: "$DIR/audit.jsonl"}
 		t.Errorf("got %v", err)
 	}
 }
+
+// New files that cannot be used leave those before in use, and that is said
+// without waiting for a handshake, as is their end.
+func TestABadNewUpstreamCertificateKeepsTheOldAndSaysSo(t *testing.T) {
+	ca := newAuthority(t)
+	cert, key := pair(t, ca.issue(forServer))
+	l := goLiveFrom(t, map[string]string{"own.crt": cert, "own.key": key},
+		"upstream: {issuer: https://zitadel.internal, address: \"https://127.0.0.1:1\", tls: {certificate_file: \"$DIR/own.crt\", key_file: \"$DIR/own.key\"}}\n", liveListeners,
+		`rules: [{name: a, callers: ["anonymous:local"], operations: [oidc/userinfo], hazards: [own-user], as: caller}]
+audit: {file: "$DIR/audit.jsonl"}
+admin: {address: "127.0.0.1:0"}
+`)
+	fresh, freshKey := pair(t, ca.issue(forServer))
+	replace(t, filepath.Join(l.dir, "own.crt"), fresh) // and its key is still to come
+	eventually(t, "the fault", func() bool {
+		code, detail := l.readyz(t)
+		return code == http.StatusOK && strings.Contains(detail.UpstreamCertificate, "own.crt") && strings.Contains(l.log.String(), "stays in use")
+	})
+	replace(t, filepath.Join(l.dir, "own.key"), freshKey)
+	eventually(t, "no fault", func() bool {
+		_, detail := l.readyz(t)
+		return detail.UpstreamCertificate == "" && strings.Contains(l.log.String(), "certificate towards the upstream reloaded")
+	})
+}

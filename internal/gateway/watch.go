@@ -28,6 +28,9 @@ func (g *Gateway) watch(ctx context.Context, hangup <-chan os.Signal) error {
 					f.files.reload(g, false)
 				}
 			}
+			if own := g.current.Load().trust.own; own != nil {
+				own.look(g.log)
+			}
 			w.step()
 		}
 	}
