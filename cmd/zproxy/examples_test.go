@@ -50,7 +50,9 @@ func TestExampleInGo(t *testing.T) {
 	runExample(t, serveExample(t), exec.Command(program))
 }
 
-func TestExampleInTypeScript(t *testing.T) {
+// inTypeScript is the command that runs an example of that folder.
+func inTypeScript(t *testing.T, file string) *exec.Cmd {
+	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip("node is not here: install Debian's packages nodejs and npm")
 	}
@@ -58,5 +60,45 @@ func TestExampleInTypeScript(t *testing.T) {
 	if _, err := os.Stat(dir + "/node_modules"); err != nil {
 		t.Skip("its packages are not here: npm ci --prefix docs/examples/typescript")
 	}
-	runExample(t, serveExample(t), exec.Command("node", dir+"/list-users.js"))
+	return exec.Command("node", filepath.Join(dir, file))
+}
+
+func TestExampleInTypeScript(t *testing.T) {
+	runExample(t, serveExample(t), inTypeScript(t, "list-users.js"))
+}
+
+// A sign-in as the Login V2 container makes it, by the configuration for it:
+// every call is performed as the service user, and none reaches another host.
+func TestExampleOfLoginV2(t *testing.T) {
+	command := inTypeScript(t, "sign-in.js")
+	c := newComposed(t)
+	id := c.zitadel.AddMachineUser("login-client", "IAM_LOGIN_CLIENT")
+	check(t, os.WriteFile(filepath.Join(c.dir, "login-client.json"), must(c.zitadel.KeyFile(id))(t), 0o600))
+	text := string(must(os.ReadFile("../../docs/examples/login-v2/zproxy.yaml"))(t))
+	for _, pair := range [][2]string{
+		{"https://acme.zitadel.cloud", c.zitadel.Issuer().String()}, {"0.0.0.0:8080", c.ports["zproxy:8081"]}, {"10.20.0.0/24", "127.0.0.0/8"},
+		{"hosts: [zproxy]", "hosts: [127.0.0.1]"}, {"/run/keys", c.dir}, {"audit:", "admin: {address: \"" + c.ports["zproxy:9090"] + "\"}\naudit:"},
+	} {
+		if !strings.Contains(text, pair[0]) {
+			t.Fatalf("the example has no %s", pair[0])
+		}
+		text = strings.ReplaceAll(text, pair[0], pair[1])
+	}
+	check(t, os.WriteFile(filepath.Join(c.dir, "zproxy.yaml"), []byte(text), 0o600))
+	c.serve(t)
+	before := len(c.zitadel.Requests())
+	command.Env = append(os.Environ(), "ZPROXY_URL=http://"+c.ports["zproxy:8081"])
+	out, err := command.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "signed in: alice@acme.example") || !strings.Contains(string(out), "refused: ") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	done := c.zitadel.Performed(before)
+	if len(done) < 10 {
+		t.Errorf("ZITADEL performed %d calls of 10", len(done))
+	}
+	for _, r := range done {
+		if r.User != id || r.Header.Get("X-Zitadel-Public-Host") != "" || r.Header.Get("X-Zitadel-Instance-Host") != "" {
+			t.Errorf("%s was performed as %s with %v", r.Operation, r.User, r.Header)
+		}
+	}
 }

@@ -81,7 +81,7 @@ func (u *user) json() object {
 
 // readers are the roles that read users.
 func readers() []string {
-	return []string{"IAM_OWNER_VIEWER", "ORG_OWNER", "ORG_OWNER_VIEWER", "ORG_USER_MANAGER"}
+	return []string{"IAM_OWNER_VIEWER", "IAM_LOGIN_CLIENT", "ORG_OWNER", "ORG_OWNER_VIEWER", "ORG_USER_MANAGER"}
 }
 
 func getUser(c *call, in []byte) (any, *problem) {
