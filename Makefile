@@ -56,7 +56,7 @@ fuzz: ## each fuzz target for FUZZTIME (5s)
 	  targets=$$(go test -list '^Fuzz' $$package); \
 	  for target in $$(grep '^Fuzz' <<< "$$targets" || true); do \
 	    echo "fuzz $$package $$target"; \
-	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$package; \
 	  done; \
 	done
 
