@@ -33,14 +33,23 @@ func (x *exchange) inspect() *refusal {
 	if r := x.readLate(); r != nil {
 		return r
 	}
+	if err := x.search(); err != nil {
+		return x.bodyRefused(err)
+	}
+	return nil
+}
+
+// search looks for our own users in the whole body.
+func (x *exchange) search() error {
+	defer x.judged()
+	if err := x.await(); err != nil {
+		return err
+	}
 	mentioned, err := bodyMentions(x.whole, x.bodyForm(), x.own.IDs, x.inspectBytes)
 	if err == nil && mentioned {
 		err = errOwnUser
 	}
-	if err != nil {
-		return x.bodyRefused(err)
-	}
-	return nil
+	return err
 }
 
 // readLate reads the body, unless it is read, after the first decision.

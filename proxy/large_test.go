@@ -23,7 +23,10 @@ type judging struct {
 func startJudging(t *testing.T) *judging {
 	j := &judging{first: make(chan struct{}), release: make(chan struct{})}
 	j.gateway = newGateway(t, new(counted), options{
-		rules: []policy.Rule{{Name: "r", Callers: []string{"anonymous:test"}, Operations: []string{userList}, When: "size(request.queries) == 0", As: "reader"}},
+		rules: []policy.Rule{
+			{Name: "judged", Callers: []string{"anonymous:test"}, Operations: []string{userList}, When: "size(request.queries) == 0", As: "reader"},
+			{Name: "searched", Callers: []string{"anonymous:test"}, Operations: []string{userLock}, As: "reader"},
+		},
 		config: func(c *proxy.Config) {
 			c.Clock = func() time.Time {
 				if j.asked.Add(1) == 2 { // asked when it began, and when it is decided on
@@ -38,8 +41,8 @@ func startJudging(t *testing.T) *judging {
 }
 
 // send returns the status, 0 for none.
-func (j *judging) send(ctx context.Context, size int) int {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, j.url+"/v2/users", strings.NewReader("{}"+strings.Repeat(" ", size)))
+func (j *judging) send(ctx context.Context, operation string, size int) int {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, j.url+"/"+operation, strings.NewReader("{}"+strings.Repeat(" ", size)))
 	if err != nil {
 		return 0
 	}
@@ -52,18 +55,25 @@ func (j *judging) send(ctx context.Context, size int) int {
 	return res.StatusCode
 }
 
-// Large bodies of one caller are judged one after the other; small ones pass them.
+// Large bodies of one caller are judged, or searched for our own users, one after
+// the other; small ones pass them.
 func TestLargeBodiesOfACallerTakeTurns(t *testing.T) {
+	for _, second := range []string{userList, userLock} {
+		t.Run(second, func(t *testing.T) { takeTurns(t, second) })
+	}
+}
+
+func takeTurns(t *testing.T, second string) {
 	j := startJudging(t)
 	status := make(chan int, 3)
-	large := func() { status <- j.send(t.Context(), 20<<10) }
-	go large()
+	large := func(operation string) { status <- j.send(t.Context(), operation, 20<<10) }
+	go large(userList)
 	<-j.first
-	go large()
+	go large(second)
 	for j.asked.Load() < 3 { // the second has begun
 		time.Sleep(time.Millisecond)
 	}
-	if got := j.send(t.Context(), 10); got != http.StatusOK {
+	if got := j.send(t.Context(), userList, 10); got != http.StatusOK {
 		t.Errorf("a small one is answered %d", got)
 	}
 	select {
@@ -83,12 +93,12 @@ func TestLargeBodiesOfACallerTakeTurns(t *testing.T) {
 func TestALargeBodyWhoseCallerLeavesIsNotJudged(t *testing.T) {
 	j := startJudging(t)
 	ended := make(chan struct{})
-	go func() { defer close(ended); j.send(t.Context(), 20<<10) }()
+	go func() { defer close(ended); j.send(t.Context(), userList, 20<<10) }()
 	<-j.first
 	told := func() bool { return strings.Contains(j.log.String(), `"reason":"busy"`) }
 	for wait := time.Millisecond; wait < 10*time.Second && !told(); wait *= 2 { // it may leave before its body is there
 		ctx, cancel := context.WithTimeout(t.Context(), wait)
-		if got := j.send(ctx, 20<<10); got != 0 {
+		if got := j.send(ctx, userList, 20<<10); got != 0 {
 			t.Errorf("it is answered %d", got)
 		}
 		cancel()

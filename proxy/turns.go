@@ -8,7 +8,7 @@ import (
 // largeBody is from how many bytes on a body waits for its caller's turn.
 const largeBody = 16 << 10
 
-// turns let one large message of each caller be read and judged at a time. A
+// turns let one large body of each caller be judged, or searched, at a time. A
 // megabyte of small fields takes a tenth of a second of a processor: a caller
 // that sends many waits for its own, and the others do not wait behind all of them.
 type turns struct {
