@@ -10,11 +10,13 @@ import (
 	"time"
 )
 
-// handshakeTimeout bounds a handshake, and maxHandshakes how many run at once:
-// what a caller that never ends one can cost.
+// handshakeTimeout bounds a handshake and the wait for its turn, and the others
+// how many run at once, in all and from one address: what callers that never end
+// one can cost, and that they hold up none but those of their own address.
 const (
-	handshakeTimeout = 10 * time.Second
-	maxHandshakes    = 512
+	handshakeTimeout     = 10 * time.Second
+	maxHandshakes        = 2048
+	handshakesPerAddress = 128
 )
 
 // TLS returns a listener whose connections have passed their handshake: none
@@ -32,7 +34,7 @@ func TLS(l net.Listener, config *tls.Config, refused func(*tls.Conn, error)) *Se
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &Secured{
 		Listener: l, config: config, refused: refused, ctx: ctx, cancel: cancel,
-		ready: make(chan net.Conn), slots: make(chan struct{}, maxHandshakes), ended: make(chan error, 1),
+		ready: make(chan net.Conn), turns: newTurns(maxHandshakes, handshakesPerAddress), ended: make(chan error, 1),
 	}
 	go t.accept()
 	return t
@@ -46,7 +48,7 @@ type Secured struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	ready   chan net.Conn
-	slots   chan struct{}
+	turns   *turns
 	ended   chan error // why accepting ended
 	running sync.WaitGroup
 	shaking atomic.Int64 // handshakes under way, and what passed and is not accepted yet
@@ -68,22 +70,18 @@ func (t *Secured) accept() {
 			t.ended <- err
 			return
 		}
-		select {
-		case t.slots <- struct{}{}:
-			t.shaking.Add(1)
-			t.running.Go(func() { defer t.shaking.Add(-1); t.shake(c) })
-		case <-t.ctx.Done():
-			_ = c.Close()
-		}
+		t.shaking.Add(1)
+		t.running.Go(func() { defer t.shaking.Add(-1); t.shake(c) })
 	}
 }
 
 func (t *Secured) shake(c net.Conn) {
 	conn := tls.Server(c, t.config)
 	ctx, cancel := context.WithTimeout(t.ctx, handshakeTimeout)
-	err := conn.HandshakeContext(ctx)
+	leave := t.turns.wait(ctx, addressOf(c))
+	err := conn.HandshakeContext(ctx) // which fails at once if no turn came
+	leave()
 	cancel()
-	<-t.slots
 	if err != nil {
 		if t.ctx.Err() == nil {
 			t.refused(conn, err)
