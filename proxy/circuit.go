@@ -23,8 +23,16 @@ const (
 	probeTime = 2 * time.Second
 )
 
+// wasters bounds the callers that are remembered because they wasted a probe.
+const wasters = 256
+
 // circuit refuses requests at once while the upstream answers none, and lets one
 // probe at a time through to find out when it does again.
+//
+// A probe that ends before the upstream could answer it tells nothing, and its
+// place is free at once. Those who can be expected to waste probes, because they
+// give their calls less time than a probe may take or have called one off, have
+// a place of their own: however many they are, they keep nobody else from probing.
 //
 // Failures are connections that cannot be made or break before an answer,
 // answers that do not come, and 502, 503 and 504. While all of them are such
@@ -37,33 +45,51 @@ type circuit struct {
 	streak   atomic.Int32 // failures since the last success
 	lastGood atomic.Int64 // Unix nanoseconds
 
-	mu    sync.Mutex           // not taken while all is well
-	only  *operation.Operation // the one that fails
-	whole bool                 // more than one does, or the way to the upstream
-	next  time.Time            // of the next probe
+	mu      sync.Mutex           // not taken while all is well
+	only    *operation.Operation // the one that fails
+	whole   bool                 // more than one does, or the way to the upstream
+	places  [2]place             // of those who see a probe through, and of the others
+	wasters map[string]bool      // callers that called a probe off since the circuit opened
 }
+
+// place is where one probe at a time is.
+type place struct {
+	next  time.Time // of the next probe
+	probe int       // the number of the last one
+}
+
+// probe is what a request finds out for the circuit. The zero probe is none.
+type probe struct{ place, number int }
 
 // admission is what the circuit says of a request.
 type admission struct {
 	ok    bool
-	probe bool
+	probe probe
 	wait  time.Duration // when to try again, if not ok
 }
 
-func (c *circuit) admit(op *operation.Operation, now time.Time) admission {
+// admit lets a request of caller through, or not. hasty says that it may end
+// before a probe would.
+func (c *circuit) admit(op *operation.Operation, caller string, hasty bool, now time.Time) admission {
 	if !c.open.Load() {
 		return admission{ok: true}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case !c.open.Load() || !c.whole && c.only != op:
+	if !c.open.Load() || !c.whole && c.only != op {
 		return admission{ok: true}
-	case now.Before(c.next):
-		return admission{wait: c.next.Sub(now)}
 	}
-	c.next = now.Add(probeTime)
-	return admission{ok: true, probe: true}
+	at := 0
+	if hasty || c.wasters[caller] {
+		at = 1
+	}
+	p := &c.places[at]
+	if now.Before(p.next) {
+		return admission{wait: p.next.Sub(now)}
+	}
+	p.next = now.Add(probeTime)
+	p.probe++
+	return admission{ok: true, probe: probe{at, p.probe}}
 }
 
 // succeeded tells of an answer.
@@ -75,33 +101,46 @@ func (c *circuit) succeeded(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.streak.Store(0)
-	c.only, c.whole = nil, false
+	c.only, c.whole, c.wasters = nil, false, nil
 	if c.open.CompareAndSwap(true, false) {
 		c.changed(false, "")
 	}
 }
 
 // failed tells of a failure that answered was an answer to op. why is for the operator.
-func (c *circuit) failed(op *operation.Operation, answered, probe bool, why string, now time.Time) {
+func (c *circuit) failed(op *operation.Operation, answered bool, p probe, why string, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.streak.Add(1)
 	c.whole = c.whole || !answered || c.only != nil && c.only != op
 	c.only = op
 	switch {
-	case probe:
-		c.next = now.Add(jittered(circuitPause))
+	case p.number != 0:
+		if c.places[p.place].probe == p.number {
+			c.places[p.place].next = now.Add(jittered(circuitPause))
+		}
 	case n >= circuitFailures && now.UnixNano()-c.lastGood.Load() >= int64(circuitSilence) && c.open.CompareAndSwap(false, true):
-		c.next = now.Add(jittered(circuitPause))
+		for i := range c.places {
+			c.places[i].next = now.Add(jittered(circuitPause))
+		}
 		c.changed(true, strconv.Itoa(int(n))+" failures in a row, the last one: "+why)
 	}
 }
 
-// abandoned tells that a probe found nothing out.
-func (c *circuit) abandoned(now time.Time) {
+// abandoned tells that a probe of caller found nothing out.
+func (c *circuit) abandoned(p probe, caller string, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.next = now
+	if at := &c.places[p.place]; at.probe == p.number { // and none has followed it
+		at.next = now
+	}
+	if p.place != 0 || !c.open.Load() || len(c.wasters) >= wasters {
+		return
+	}
+	if c.wasters == nil {
+		c.wasters = make(map[string]bool)
+	}
+	c.wasters[caller] = true
 }
 
 // jittered is d, a quarter more or less.

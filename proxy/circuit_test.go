@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -17,6 +18,16 @@ func newTestCircuit() (c *circuit, begin time.Time, changes *[]bool) {
 	return c, begin, changes
 }
 
+// openTestCircuit is open, and it is time for a probe.
+func openTestCircuit(op *operation.Operation) (c *circuit, at time.Time, changes *[]bool) {
+	c, at, changes = newTestCircuit()
+	at = at.Add(time.Minute)
+	for range circuitFailures {
+		c.failed(op, false, probe{}, "x", at)
+	}
+	return c, at.Add(2 * circuitPause), changes
+}
+
 func TestCircuitOpensAfterFailuresInARowAndSilence(t *testing.T) {
 	op := new(operation.Operation)
 	for name, c := range map[string]struct {
@@ -30,7 +41,7 @@ func TestCircuitOpensAfterFailuresInARowAndSilence(t *testing.T) {
 	} {
 		circuit, at, _ := newTestCircuit()
 		for range c.failures {
-			circuit.failed(op, false, false, "x", at.Add(c.after))
+			circuit.failed(op, false, probe{}, "x", at.Add(c.after))
 		}
 		if got := circuit.open.Load(); got != c.open {
 			t.Errorf("%s: open %v", name, got)
@@ -43,7 +54,7 @@ func TestASuccessBetweenFailuresKeepsTheCircuitClosed(t *testing.T) {
 	c, at, _ := newTestCircuit()
 	for i := range 1000 {
 		at = at.Add(time.Second)
-		c.failed(op, false, false, "x", at)
+		c.failed(op, false, probe{}, "x", at)
 		if i%4 == 3 {
 			c.succeeded(at)
 		}
@@ -58,30 +69,31 @@ func TestOneProbeAtATimeAndSuccessCloses(t *testing.T) {
 	c, at, changes := newTestCircuit()
 	at = at.Add(time.Minute)
 	for range circuitFailures {
-		c.failed(op, false, false, "x", at)
+		c.failed(op, false, probe{}, "x", at)
 	}
-	if a := c.admit(op, at); a.ok || a.wait <= 0 || a.wait > 1250*time.Millisecond {
+	if a := c.admit(op, "unix:a", false, at); a.ok || a.wait <= 0 || a.wait > 1250*time.Millisecond {
 		t.Errorf("just opened: %+v", a)
 	}
 	at = at.Add(1250 * time.Millisecond)
-	if a := c.admit(op, at); !a.ok || !a.probe {
+	a := c.admit(op, "unix:a", false, at)
+	if !a.ok || a.probe.number == 0 {
 		t.Errorf("after the pause: %+v", a)
 	}
 	for range 100 {
-		if a := c.admit(op, at.Add(probeTime/2)); a.ok {
+		if a := c.admit(op, "unix:a", false, at.Add(probeTime/2)); a.ok {
 			t.Fatalf("a second probe beside the first: %+v", a)
 		}
 	}
-	c.failed(op, false, true, "x", at)
-	if a := c.admit(op, at); a.ok {
+	c.failed(op, false, a.probe, "x", at)
+	if a := c.admit(op, "unix:a", false, at); a.ok {
 		t.Errorf("after a failed probe: %+v", a)
 	}
 	at = at.Add(1250 * time.Millisecond)
-	if a := c.admit(op, at); !a.probe {
+	if a := c.admit(op, "unix:a", false, at); a.probe.number == 0 {
 		t.Errorf("the next probe: %+v", a)
 	}
 	c.succeeded(at)
-	if a := c.admit(op, at); !a.ok || a.probe {
+	if a := c.admit(op, "unix:a", false, at); !a.ok || a.probe.number != 0 {
 		t.Errorf("after success: %+v", a)
 	}
 	if len(*changes) != 2 || !(*changes)[0] || (*changes)[1] {
@@ -96,18 +108,75 @@ func TestAProbeThatIsLostHoldsNothingUp(t *testing.T) {
 	c, at, _ := newTestCircuit()
 	at = at.Add(time.Minute)
 	for range circuitFailures {
-		c.failed(op, false, false, "x", at)
+		c.failed(op, false, probe{}, "x", at)
 	}
 	at = at.Add(2 * time.Second)
-	if a := c.admit(op, at); !a.probe {
+	if a := c.admit(op, "unix:a", false, at); a.probe.number == 0 {
 		t.Fatalf("%+v", a)
 	}
-	if a := c.admit(op, at.Add(probeTime)); !a.probe {
-		t.Errorf("no further probe after %v: %+v", probeTime, a)
+	first := c.admit(op, "unix:a", false, at.Add(probeTime))
+	if first.probe.number == 0 {
+		t.Fatalf("no further probe after %v: %+v", probeTime, first)
 	}
-	c.abandoned(at.Add(probeTime))
-	if a := c.admit(op, at.Add(probeTime)); !a.probe {
-		t.Errorf("no further probe after one was called off: %+v", a)
+	c.abandoned(first.probe, "unix:a", at.Add(probeTime))
+	second := c.admit(op, "unix:b", false, at.Add(probeTime))
+	if second.probe.number == 0 {
+		t.Errorf("no further probe after one was called off: %+v", second)
+	}
+	c.abandoned(first.probe, "unix:a", at.Add(probeTime)) // is over already
+	if a := c.admit(op, "unix:c", false, at.Add(probeTime)); a.ok {
+		t.Errorf("beside the one that followed: %+v", a)
+	}
+}
+
+// Callers that give their calls a millisecond have one place, however many they
+// are: others probe all the same.
+func TestHastyCallersKeepNobodyFromProbing(t *testing.T) {
+	op := new(operation.Operation)
+	c, at, _ := openTestCircuit(op)
+	for range 100 {
+		at = at.Add(time.Millisecond)
+		if a := c.admit(op, "unix:hasty", true, at); a.ok {
+			c.abandoned(a.probe, "unix:hasty", at)
+		}
+		c.admit(op, "unix:hasty", true, at) // the next one is there at once
+		a := c.admit(op, "unix:honest", false, at)
+		if a.probe.number == 0 {
+			t.Fatalf("no probe beside those that are wasted: %+v", a)
+		}
+		c.failed(op, false, a.probe, "x", at)
+		at = at.Add(2 * circuitPause)
+	}
+	if a := c.admit(op, "unix:hasty", true, at.Add(probeTime)); a.probe.number == 0 {
+		t.Errorf("where only such callers call, none of them probes: %+v", a)
+	}
+}
+
+// Callers that call their probes off go to that place.
+func TestCallersThatCallProbesOffKeepNobodyFromProbing(t *testing.T) {
+	op := new(operation.Operation)
+	c, at, _ := openTestCircuit(op)
+	callers := func(do func(caller string)) {
+		for i := range 2 * wasters {
+			do("unix:" + strconv.Itoa(i))
+		}
+	}
+	callers(func(caller string) { c.abandoned(c.admit(op, caller, false, at).probe, caller, at) })
+	if len(c.wasters) != wasters {
+		t.Errorf("%d callers are remembered", len(c.wasters))
+	}
+	admitted := 0
+	for i := range wasters {
+		if c.admit(op, "unix:"+strconv.Itoa(i), false, at).ok {
+			admitted++
+		}
+	}
+	if a := c.admit(op, "unix:honest", false, at); admitted != 1 || a.probe.number == 0 {
+		t.Errorf("%d of them probe, and another caller does not: %+v", admitted, a)
+	}
+	c.succeeded(at)
+	if c.open.Load() || c.wasters != nil {
+		t.Error("not closed, or somebody is remembered")
 	}
 }
 
@@ -117,13 +186,13 @@ func TestLateFailuresDoNotPutTheProbeOff(t *testing.T) {
 	c, at, _ := newTestCircuit()
 	at = at.Add(time.Minute)
 	for range circuitFailures {
-		c.failed(op, false, false, "x", at)
+		c.failed(op, false, probe{}, "x", at)
 	}
 	for range 20 {
 		at = at.Add(100 * time.Millisecond)
-		c.failed(op, false, false, "x", at)
+		c.failed(op, false, probe{}, "x", at)
 	}
-	if a := c.admit(op, at); !a.probe {
+	if a := c.admit(op, "unix:a", false, at); a.probe.number == 0 {
 		t.Errorf("no probe after 2 s: %+v", a)
 	}
 }
@@ -135,16 +204,16 @@ func TestOneOperationThatFailsIsRefusedAlone(t *testing.T) {
 	c, at, _ := newTestCircuit()
 	at = at.Add(time.Minute)
 	for range 100 {
-		c.failed(bad, true, false, "zitadel answered 503", at)
+		c.failed(bad, true, probe{}, "zitadel answered 503", at)
 	}
-	if a := c.admit(bad, at); a.ok {
+	if a := c.admit(bad, "unix:a", false, at); a.ok {
 		t.Errorf("the operation that fails: %+v", a)
 	}
-	if a := c.admit(good, at); !a.ok || a.probe {
+	if a := c.admit(good, "unix:a", false, at); !a.ok || a.probe.number != 0 {
 		t.Errorf("another operation: %+v", a)
 	}
-	c.failed(good, true, false, "zitadel answered 503", at)
-	if a := c.admit(good, at); a.ok {
+	c.failed(good, true, probe{}, "zitadel answered 503", at)
+	if a := c.admit(good, "unix:a", false, at); a.ok {
 		t.Errorf("once two fail: %+v", a)
 	}
 }
@@ -152,7 +221,7 @@ func TestOneOperationThatFailsIsRefusedAlone(t *testing.T) {
 func TestAClosedCircuitAllocatesNothing(t *testing.T) {
 	op := new(operation.Operation)
 	c, at, _ := newTestCircuit()
-	if n := testing.AllocsPerRun(100, func() { c.admit(op, at); c.succeeded(at) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { c.admit(op, "unix:a", false, at); c.succeeded(at) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -9,14 +9,25 @@ import (
 
 // readDeadline takes down how long the caller gives the call, from the moment
 // its header was read; what is longer than the upstream's longest is cut to that.
-func (x *exchange) readDeadline() {
-	given, ok := grpcTimeout(x.in.Header.Get("Grpc-Timeout"))
-	if !ok {
-		given, ok = connectTimeout(x.in.Header.Get("Connect-Timeout-Ms"))
+// Of two times the shorter one counts, since ZITADEL may go by either. One that
+// cannot be read is refused: ZITADEL may read it, and end the call by it.
+func (x *exchange) readDeadline() *refusal {
+	x.given = x.zitadel.longest
+	for _, h := range [...]struct {
+		name string
+		read func(string) (time.Duration, bool)
+	}{{"Grpc-Timeout", grpcTimeout}, {"Connect-Timeout-Ms", connectTimeout}} {
+		v, there := x.in.Header[h.name]
+		if !there {
+			continue
+		}
+		given, ok := h.read(v[0])
+		if !ok {
+			return refuse(ReasonMalformed, h.name+" is no time; send digits and their unit as its protocol has them, or nothing")
+		}
+		x.given, x.hasDeadline = min(given, x.given), true
 	}
-	if ok {
-		x.given, x.hasDeadline = min(given, x.zitadel.longest), true
-	}
+	return nil
 }
 
 // pastDeadline tells whether the time that the caller gave the call is over:

@@ -5,13 +5,17 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // enter asks whether the upstream can be asked: the caller's deadline has not
 // passed, the circuit is closed, and not too many requests wait already. There
 // is no queue: what would have to wait is refused.
 func (x *exchange) enter() *refusal {
-	if x.readDeadline(); x.pastDeadline() {
+	if r := x.readDeadline(); r != nil {
+		return r
+	}
+	if x.pastDeadline() {
 		return x.pastDeadlineRefusal()
 	}
 	u := x.zitadel
@@ -21,7 +25,8 @@ func (x *exchange) enter() *refusal {
 		return r
 	}
 	x.inFlight = true
-	a := u.circuit.admit(x.resolved.Operation, x.clock())
+	now := x.clock()
+	a := u.circuit.admit(x.resolved.Operation, x.record.Caller, x.hasDeadline && x.given-now.Sub(x.begin) < probeTime, now)
 	x.probe = a.probe
 	if a.ok {
 		return nil
@@ -42,10 +47,14 @@ func (x *exchange) leaveUpstream() {
 	if x.inFlight {
 		x.zitadel.inFlight.give(x.record.Caller, 1)
 	}
-	if x.probe {
-		x.zitadel.circuit.abandoned(x.clock())
+	if x.probe.number != 0 {
+		x.zitadel.circuit.abandoned(x.probe, x.record.Caller, x.clock())
 	}
 }
+
+// ample is how much of its time a call must have left for an answer that says
+// that there is no ZITADEL not to be of the caller's making.
+const ample = time.Second
 
 // learn tells the circuit how a round trip went. What callers can bring about
 // by themselves tells nothing: going away, a deadline, a body that breaks off.
@@ -54,7 +63,7 @@ func (x *exchange) learn(res *http.Response, err error) {
 	switch now := x.clock(); {
 	case err == nil && !unavailable(res):
 		c.succeeded(now)
-	case x.hasDeadline && (err == nil || x.pastDeadline()):
+	case x.hasDeadline && (x.pastDeadline() || err == nil && x.given-now.Sub(x.begin) < ample):
 		return
 	case err == nil:
 		c.failed(op, true, x.probe, "zitadel answered "+strconv.Itoa(res.StatusCode), now)
@@ -65,7 +74,7 @@ func (x *exchange) learn(res *http.Response, err error) {
 	default:
 		c.failed(op, false, x.probe, err.Error(), now)
 	}
-	x.probe = false
+	x.probe = probe{}
 }
 
 // unavailable tells whether an answer says that there is no ZITADEL behind it.

@@ -61,7 +61,7 @@ type exchange struct {
 	hasDeadline bool
 	cancel      context.CancelFunc // ends out; nil without a deadline
 	inFlight    bool               // counted among what waits for the upstream
-	probe       bool               // the circuit waits for how it goes
+	probe       probe              // what the circuit waits for
 
 	// Here and not on the heap by themselves: a request has one of each.
 	reverse  httputil.ReverseProxy
