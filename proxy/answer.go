@@ -95,7 +95,7 @@ func (x *exchange) moveHeader(res *http.Response) {
 	for name, values := range res.Header {
 		to[name] = values
 	}
-	res.Header = http.Header{}
+	res.Header = nil
 }
 
 // Shared by all answers and never written to.
@@ -150,8 +150,10 @@ func (b *answerBody) Close() error {
 	return err
 }
 
-// failed answers when there is no answer of ZITADEL's to relay.
-func (x *exchange) failed(_ http.ResponseWriter, _ *http.Request, err error) {
+// failed answers when there is no answer of ZITADEL's to relay. As a method of
+// the exchange it would cost each request an allocation.
+func failed(w http.ResponseWriter, _ *http.Request, err error) {
+	x := w.(*answer).of
 	r := x.failure(err)
 	if r.reason != ReasonCallerGone {
 		x.log.Warn().Err(err).Str("id", x.record.ID).Str("operation", x.record.Operation).

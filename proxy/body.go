@@ -144,8 +144,17 @@ func (s *sending) end() {
 func (x *exchange) replay() io.ReadCloser {
 	r := &x.reader
 	if x.replays++; x.replays > 1 { // something may read the one before still
-		r = new(bytes.Reader)
+		r = new(heldReader)
 	}
 	r.Reset(x.whole)
-	return io.NopCloser(r)
+	if x.toHTTP2() {
+		return r // net/http does not ask there
+	}
+	return io.NopCloser(&r.Reader)
 }
+
+// heldReader reads a body that is in memory.
+type heldReader struct{ bytes.Reader }
+
+// Close has nothing to do.
+func (*heldReader) Close() error { return nil }

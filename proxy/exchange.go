@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -67,7 +66,7 @@ type exchange struct {
 	reverse  httputil.ReverseProxy
 	answered answerBody
 	unread   unreadBody
-	reader   bytes.Reader // of whole, the first time that it is sent
+	reader   heldReader // of whole, the first time that it is sent
 	replays  int
 	id       [1]string
 }
@@ -76,6 +75,7 @@ type exchange struct {
 // of the upstream, whose headers nobody has looked at.
 type answer struct {
 	http.ResponseWriter
+	of     *exchange
 	status int
 	bytes  int64
 	taking taking
@@ -110,7 +110,7 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 // where it came in and what was asked for.
 func (p *Proxy) newExchange(listener string, w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{Proxy: p, in: r, begin: p.clock(), own: p.own()}
-	x.w.ResponseWriter = w
+	x.w.ResponseWriter, x.w.of = w, x
 	if r.ProtoMajor == 2 {
 		p.takers.enter(x)
 	}

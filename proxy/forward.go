@@ -24,7 +24,7 @@ func (x *exchange) forwardUpstream() {
 	}
 	x.reverse.Rewrite = rewrite
 	x.reverse.Transport = x
-	x.reverse.ErrorHandler = x.failed
+	x.reverse.ErrorHandler = failed
 	x.reverse.BufferPool = &buffers
 	x.reverse.ErrorLog = x.reverseLog
 	// FlushInterval stays 0: ReverseProxy flushes streams by itself, and -1

@@ -209,8 +209,7 @@ func (x *exchange) token() *refusal {
 		return refuse(ReasonTokenUnavailable, "service user "+x.decision.As+" is not there")
 	}
 	token, err := x.user.Token()
-	var none *serviceuser.UnavailableError
-	if errors.As(err, &none) && none.Soon {
+	if err != nil && soon(err) {
 		wait := freshTokenWait
 		if x.hasDeadline {
 			wait = min(wait, x.given-x.clock().Sub(x.begin))
@@ -228,6 +227,12 @@ func (x *exchange) token() *refusal {
 	x.auth = token.Authorization
 	x.held = token
 	return nil
+}
+
+// soon tells whether a token is being fetched that is worth a wait.
+func soon(err error) bool {
+	var none *serviceuser.UnavailableError
+	return errors.As(err, &none) && none.Soon
 }
 
 func (x *exchange) noToken(err error) *refusal {
