@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zproxy/zproxy/authn"
+	"github.com/zproxy/zproxy/internal/audit"
 	"github.com/zproxy/zproxy/proxy"
 )
 
@@ -240,6 +243,43 @@ func TestOverloadIsShedInEachProtocol(t *testing.T) {
 	if n := waiting.Load(); n < 3 {
 		t.Errorf("%d requests arrived", n)
 	}
+}
+
+// unproven are callers whose proof nobody can look into just now.
+type unproven struct{}
+
+func (unproven) Authenticate(*http.Request) (authn.Identity, error) {
+	return authn.Identity{}, &authn.Error{Reason: authn.ReasonKeysUnavailable, Detail: "the keys are not known; try again soon"}
+}
+
+// What passes by itself says in each protocol when to try again.
+func TestWhatPassesIsToldWithATimeToTryAgain(t *testing.T) {
+	for reason, o := range map[string]options{
+		"jwt_keys_unavailable": {says: unproven{}},
+		"evidence":             {config: func(c *proxy.Config) { c.Audit = fullDisk{c.Audit} }},
+	} {
+		g := newGateway(t, new(counted), o)
+		for name, p := range protocols {
+			r, err := http.NewRequest(http.MethodPost, g.url+p.path, bytes.NewReader(p.body))
+			check(t, err)
+			r.Header.Set("Content-Type", p.contentType)
+			res, err := client(t, p.major).Do(r)
+			check(t, err)
+			if code, text := told(t, res); code != "14" || !strings.Contains(text, reason) || res.Header.Get("Retry-After") != "1" {
+				t.Errorf("%s, %s: code %s, Retry-After %q: %s", reason, name, code, res.Header.Get("Retry-After"), text)
+			}
+		}
+	}
+}
+
+// fullDisk takes no intent record.
+type fullDisk struct{ proxy.Recorder }
+
+func (d fullDisk) Write(r *audit.Record) error {
+	if r.Kind == audit.Intent {
+		return errors.New("no space left on device")
+	}
+	return d.Recorder.Write(r)
 }
 
 // within waits for what must become true.

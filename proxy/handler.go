@@ -111,10 +111,14 @@ func (x *exchange) caller(says authn.Authenticator) *refusal {
 	x.record.Thumbprint = x.identity.Thumbprint
 	if err != nil {
 		var e *authn.Error
-		if errors.As(err, &e) {
-			return refuse(Reason(e.Reason), e.Detail)
+		if !errors.As(err, &e) {
+			return refuse(Reason(authn.ReasonUnknownCaller), "the caller cannot be named")
 		}
-		return refuse(Reason(authn.ReasonUnknownCaller), "the caller cannot be named")
+		r := refuse(Reason(e.Reason), e.Detail)
+		if e.Reason == authn.ReasonKeysUnavailable {
+			r.retryAfter = 1
+		}
+		return r
 	}
 	x.record.Caller = x.identity.Caller.String()
 	return nil
@@ -170,7 +174,9 @@ func (x *exchange) evidence() *refusal {
 	intent.Kind = audit.Intent
 	if err := x.audit.Write(&intent); err != nil {
 		x.evidenceLost(err)
-		return refuse(ReasonEvidence, "the audit record cannot be written, and nothing is forwarded without one; ask zproxy's operator to look at its log")
+		r := refuse(ReasonEvidence, "the audit record cannot be written, and nothing is forwarded without one; ask zproxy's operator to look at its log")
+		r.retryAfter = 1
+		return r
 	}
 	x.stage("evidence written")
 	return nil

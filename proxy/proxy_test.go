@@ -58,6 +58,7 @@ type gateway struct {
 type options struct {
 	config func(*proxy.Config)
 	rules  []policy.Rule
+	says   authn.Authenticator // nil: callers are anonymous
 }
 
 // newGateway puts a proxy before upstream; both speak HTTP/1.1 and h2c.
@@ -109,6 +110,9 @@ func newGatewayAt(t testing.TB, address string, o options) *gateway {
 	check(t, err)
 	says, err := authn.NewAnonymous(authn.AnonymousConfig{Name: "test", Network: "tcp", ListenAddress: socket.Addr().String()})
 	check(t, err)
+	if o.says != nil {
+		says = o.says
+	}
 	s := &http.Server{Handler: p.Listener("test", says), Protocols: cleartext(), DisableGeneralOptionsHandler: true}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = s.Serve(socket) }()

@@ -122,6 +122,20 @@ func New(c Config) (*Issuer, error) {
 	return i, nil
 }
 
+// Inherit takes over the keys that another has fetched, with their age, if they
+// are of the same issuer and come from the same place by the same trust: what an
+// operator changes besides is no reason to be without keys while the issuer is out
+// of reach. It is to be called before Run.
+func (i *Issuer) Inherit(from *Issuer) {
+	a, b := i.source, from.source
+	if a.jwksFile != "" || a.issuer != b.issuer || a.jwksURL != b.jwksURL || a.jwksFile != b.jwksFile || a.caFile != b.caFile {
+		return
+	}
+	if st := from.state.Load(); st.keys != nil {
+		i.state.Store(&state{keys: st.keys, fetched: st.fetched})
+	}
+}
+
 // Status is a snapshot of an issuer, for readiness and metrics.
 type Status struct {
 	// Ready is whether tokens can be verified: keys are known, and were confirmed

@@ -48,6 +48,9 @@ func (g *Gateway) issuers(cfg *config.Config, before *generation) (map[string]*i
 			if err != nil {
 				return nil, fmt.Errorf("preparing listener %s: %w", l.Name, err)
 			}
+			if before != nil && before.issuers[key] != nil {
+				made.Inherit(before.issuers[key].Issuer)
+			}
 			all[key] = &issuer{Issuer: made, listener: l.Name, made: i}
 		}
 	}

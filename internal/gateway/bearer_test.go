@@ -248,4 +248,15 @@ func TestAReloadKeepsTheKeysOfIssuers(t *testing.T) {
 	if got := status("other"); got != 200 {
 		t.Errorf("with the first rules again: %d", got)
 	}
+	l.configure(t, listeners("third"), rules(pods), liveRest)
+	check(t, l.Reload())
+	if a, b := status("other"), status("third"); a != 401 || b != 200 {
+		t.Errorf("with another audience while the issuer is down: %d, %d", a, b)
+	}
+	write(t, filepath.Join(files, "another.crt"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cluster.Certificate().Raw})))
+	l.configure(t, strings.ReplaceAll(listeners("third"), "cluster.crt", "another.crt"), rules(pods), liveRest)
+	check(t, l.Reload())
+	if got := status("third"); got != 503 {
+		t.Errorf("with keys that other CAs vouched for: %d", got)
+	}
 }
