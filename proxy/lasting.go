@@ -87,7 +87,8 @@ func (p *Proxy) Review() {
 }
 
 // still refuses what another proxy in this one's place does not give: a body can
-// take half a minute, in which a reload took the rule away.
+// take half a minute, in which a reload took the rule away. What began less than
+// lostFor ago ends under the policy that it began with, as a stream does.
 func (x *exchange) still() *refusal {
 	if p := x.streams.serving.Load(); p == x.Proxy || x.clock().Sub(x.begin) < lostFor || p.keeps(x) {
 		return nil

@@ -86,7 +86,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	p.signal(syscall.SIGTERM)
-	p.log.waits(t, "draining")
+	p.log.waits(t, "draining") // two at once would be one to the kernel
 	began := time.Now()
 	p.signal(syscall.SIGTERM)
 	if err := p.waited(); err == nil || time.Since(began) > 20*time.Second {

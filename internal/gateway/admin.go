@@ -34,11 +34,11 @@ func (g *Gateway) adminFront(n, before *generation) error {
 }
 
 // Ready tells whether requests can be served, as /readyz does.
-func (g *Gateway) Ready() bool { return g.readiness().Ready }
+func (g *Gateway) Ready() bool { return g.readiness(g.current.Load()).Ready }
 
 func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
 	g.probeAudit(r)
-	answer := g.readiness()
+	answer := g.readiness(g.current.Load())
 	code := http.StatusOK
 	if !answer.Ready {
 		code = http.StatusServiceUnavailable

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -233,6 +234,9 @@ func TestRequestsThatTheEndCutsOffLeaveTheirRecord(t *testing.T) {
 	w.drain = "100ms"
 	w.start(t, true)
 	w.sandbox.FailAPI(0, 0, time.Minute)
+	asked := func() bool {
+		return slices.ContainsFunc(w.sandbox.Requests(), func(r sandbox.Request) bool { return r.Target == "/v2/users/1" })
+	}
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -241,13 +245,7 @@ func TestRequestsThatTheEndCutsOffLeaveTheirRecord(t *testing.T) {
 			res.Body.Close()
 		}
 	}()
-	before := len(w.sandbox.Requests())
-	for range 500 {
-		if len(w.sandbox.Requests()) > before {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	until(t, "the request is under way", asked)
 	w.stop()
 	<-gone
 	records, err := os.ReadFile(filepath.Join(w.dir, "audit.jsonl"))

@@ -40,12 +40,11 @@ type auditReadiness struct {
 	File  string `json:"file"`
 }
 
-// readiness tells from memory whether requests can be served: every service
+// readiness tells from memory whether requests can be served by n: every service
 // user holds a token, the keys of every issuer were had, every listener has a
 // certificate, and records can be written. It never asks the upstream, whose
 // failure must not take all of the gateway's instances out of service.
-func (g *Gateway) readiness() readiness {
-	n := g.current.Load()
+func (g *Gateway) readiness(n *generation) readiness {
 	r := readiness{
 		ServiceUsers: make(map[string]userReadiness), Listeners: make(map[string]listenerReadiness),
 		Audit: auditReadiness{g.audit.Healthy(), n.cfg.Audit.File}, Configuration: g.state.now(n), Draining: g.draining.Load(),

@@ -25,15 +25,16 @@ func names(cfg *config.Config, loaded time.Time) telemetry.Names {
 // shown is how things are, for the metrics.
 func (g *Gateway) shown() telemetry.State {
 	n := g.current.Load()
+	r := g.readiness(n)
 	s := telemetry.State{
-		Ready: g.Ready(), AuditHealthy: g.audit.Healthy(),
+		Ready: r.Ready, AuditHealthy: r.Audit.Ready,
 		InFlight: n.upstream.InFlight(), CircuitOpen: n.upstream.CircuitOpen(),
 		Issuers: n.issuerStates(),
 	}
 	for name, source := range n.sources {
 		now := source.Status()
 		s.ServiceUsers = append(s.ServiceUsers, telemetry.ServiceUser{
-			Name: name, Ready: now.Ready, TokenExpiry: now.Expiry, CredentialExpiry: source.upkeep.expiry(),
+			Name: name, Ready: r.ServiceUsers[name].Ready, TokenExpiry: now.Expiry, CredentialExpiry: source.upkeep.expiry(),
 		})
 	}
 	for _, f := range n.fronts {
