@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -90,5 +92,42 @@ func TestSpansAreSentAgainWhenTheCollectorIsBusyAndTheirLossIsToldOtherwise(t *t
 	check(t, tracing.Shutdown(ctx))
 	if !strings.Contains(said.String(), "403") || !strings.Contains(said.String(), `"spans":1`) || len(c.spans) != 1 {
 		t.Errorf("the log says %s", said.String())
+	}
+}
+
+// A collector that takes connections and never answers costs requests nothing:
+// spans wait in a bounded queue, what does not fit is lost, and the end does not wait.
+func TestACollectorThatHangsHoldsNothingUp(t *testing.T) {
+	end := make(chan struct{})
+	hung := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-end }))
+	defer hung.Close()
+	defer close(end)
+	tracing, err := telemetry.NewTracing(t.Context(), variables{"OTEL_EXPORTER_OTLP_ENDPOINT": hung.URL}.get, "v1", zerolog.Nop())
+	check(t, err)
+	spans := func(n int) {
+		for range n {
+			tracing.Begin(request(t, "")).End(&audit.Record{})
+		}
+	}
+	held := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	spans(4096) // more than the queue takes
+	before, began := held(), time.Now()
+	spans(20_000)
+	if d := time.Since(began); d > 20*time.Second {
+		t.Errorf("20,000 spans took %v", d)
+	}
+	if after := held(); after > before+8<<20 {
+		t.Errorf("%d KiB are held, before that %d", after>>10, before>>10)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began = time.Now()
+	if err := tracing.Shutdown(ctx); err == nil || time.Since(began) > 10*time.Second {
+		t.Errorf("the end came after %v with %v", time.Since(began), err)
 	}
 }

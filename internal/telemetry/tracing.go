@@ -18,6 +18,7 @@ import (
 type Tracing struct {
 	provider *sdk.TracerProvider
 	tracer   trace.Tracer
+	giveUp   context.CancelFunc // ends exports that are under way
 }
 
 // NewTracing reads OpenTelemetry's environment by getenv. It returns nil where
@@ -54,17 +55,21 @@ func newTracing(ctx context.Context, env environment, version string, log zerolo
 	if err != nil {
 		return nil, err
 	}
-	t := &Tracing{provider: sdk.NewTracerProvider(sdk.WithResource(about), sdk.WithSampler(sampler), sdk.WithBatcher(&reporting{SpanExporter: exporter, log: log}))}
+	until, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	batches := sdk.WithBatcher(&reporting{SpanExporter: exporter, until: until, log: log})
+	t := &Tracing{provider: sdk.NewTracerProvider(sdk.WithResource(about), sdk.WithSampler(sampler), batches), giveUp: giveUp}
 	t.tracer = t.provider.Tracer("github.com/zproxy/zproxy", trace.WithInstrumentationVersion(version))
 	log.Info().Str("collector", client.endpoint.Host).Msg("tracing")
 	return t, nil
 }
 
-// Shutdown sends the spans that were not sent yet, until ctx ends.
+// Shutdown sends the spans that were not sent yet, until ctx ends; then it gives
+// them up.
 func (t *Tracing) Shutdown(ctx context.Context) error {
 	if t == nil {
 		return nil
 	}
+	defer t.giveUp()
 	if err := t.provider.Shutdown(ctx); err != nil {
 		return fmt.Errorf("sending the last spans: %w", err)
 	}
@@ -74,7 +79,8 @@ func (t *Tracing) Shutdown(ctx context.Context) error {
 // reporting tells the operator, once a minute at most, that spans are lost.
 type reporting struct {
 	sdk.SpanExporter
-	log zerolog.Logger
+	until context.Context
+	log   zerolog.Logger
 
 	mu   sync.Mutex
 	lost int
@@ -84,6 +90,10 @@ type reporting struct {
 // ExportSpans implements sdk.SpanExporter. OpenTelemetry hands errors to a
 // handler of the whole process, which they never reach.
 func (r *reporting) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(r.until, cancel)
+	defer stop()
 	err := r.SpanExporter.ExportSpans(ctx, spans)
 	if err == nil {
 		return nil
