@@ -44,10 +44,10 @@ func TestAnnouncedMessagesTakeNoMemory(t *testing.T) {
 	l := startHostile(t, true, time.Now().Add(time.Hour), func(*learning) {})
 	l.eventually(t, revoke, `{"id":"1"}`, "") // nothing is left to learn
 	l.FailAPI(0, 0, time.Hour)                // otherwise the stream would be answered before its message is there
-	before := len(l.Requests())
+	before := l.Count()
 	l.announce(t, "zitadel.user.v2.UserService/Future", 60, 1<<20+5, "\x00\x00\x10\x00\x00")
 	for range 3000 {
-		if len(l.Requests()) >= before+60 {
+		if l.Count() >= before+60 {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)

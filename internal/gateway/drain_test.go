@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/zproxy/zproxy/internal/gateway"
 )
@@ -39,10 +42,10 @@ func TestNotReadyComesBeforeTheEnd(t *testing.T) {
 func TestRequestsInFlightEndWell(t *testing.T) {
 	l := goLive(t, liveListeners, liveRules, liveRest)
 	l.sandbox.FailAPI(0, 1, 500*time.Millisecond)
-	before := len(l.sandbox.Requests())
+	before := l.sandbox.Count()
 	answered := make(chan error, 1)
 	go func() { answered <- post(l.client, l.Address("local").String()) }()
-	eventually(t, "the request is in flight", func() bool { return len(l.sandbox.Requests()) > before })
+	eventually(t, "the request is in flight", func() bool { return l.sandbox.Count() > before })
 	check(t, l.end())
 	check(t, <-answered)
 }
@@ -86,5 +89,49 @@ func TestTheLastConfigurationSaysHowToEnd(t *testing.T) {
 	check(t, l.end())
 	if time.Since(began) < 200*time.Millisecond || !strings.Contains(l.log.String(), "not ready any more") {
 		t.Errorf("it ended after %v", time.Since(began))
+	}
+}
+
+// Connections on which nothing, or half of something, has come are no requests
+// in flight: the end neither waits for limits.drain nor complains of them.
+func TestWhatIsHalfSentDoesNotHoldUpTheEnd(t *testing.T) {
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for _, f := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":authority", "localhost"}, {":path", "/v2/users"}, {"content-type", "application/json"}} {
+		check(t, encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}))
+	}
+	begun := func(write func(*http2.Framer) error) string {
+		text := bytes.NewBufferString(http2.ClientPreface)
+		f := http2.NewFramer(text, nil)
+		check(t, errors.Join(f.WriteSettings(), write(f)))
+		return text.String()
+	}
+	headers := begun(func(f *http2.Framer) error {
+		return f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true})
+	})
+	for name, sent := range map[string]string{
+		"half a request line": "POST /v2/us",
+		"half a preface":      http2.ClientPreface[:10],
+		"half a frame":        headers[:len(headers)-7],
+		"a frame's prefix":    headers[:len(headers)-block.Len()-4],
+		"no CONTINUATION": begun(func(f *http2.Framer) error {
+			return f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes()[:9]})
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := goLive(t, liveListeners, liveRules, liveRest, "limits: {drain: 60s}\n")
+			conn, err := net.Dial("tcp", l.Address("local").String())
+			check(t, err)
+			defer conn.Close()
+			_, err = io.WriteString(conn, sent)
+			check(t, err)
+			check(t, post(l.client, l.Address("local").String())) // what came before it was read
+			began := time.Now()
+			check(t, l.end())
+			if d := time.Since(began); d > 30*time.Second {
+				t.Errorf("it ended after %v", d)
+			}
+		})
 	}
 }

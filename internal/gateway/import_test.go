@@ -49,7 +49,7 @@ func TestImportsFromElsewhereAreRefused(t *testing.T) {
 		"REST, the file in the query":   {"admin/v1/import?dataOrgsLocal.path=/x", "application/json", `{"dataOrgs":{}}`, true}, // dropped
 		"REST, no body, but in a query": {"admin/v1/import?data_orgs_local.path=/x", "application/json", ``, true},
 	} {
-		before := len(l.Requests())
+		before := l.Count()
 		r, err := http.NewRequest(http.MethodPost, "http://"+l.address+"/"+c.path, strings.NewReader(c.body))
 		check(t, err)
 		r.Header.Set("Content-Type", c.contentType)

@@ -250,7 +250,7 @@ func flatten(m protoreflect.Message, at string, snake bool, out map[string]strin
 // performed sends s and tells what ZITADEL performed for it.
 func (p *pinned) performed(t *testing.T, s sent, header http.Header) []sandbox.Request {
 	t.Helper()
-	before := len(p.Requests())
+	before := p.Count()
 	r, err := http.NewRequest(s.method, "http://"+p.address+s.target, bytes.NewReader(s.body))
 	check(t, err)
 	for name, v := range header {

@@ -83,7 +83,7 @@ func TestReplicasOfOneFileRotateOnce(t *testing.T) {
 	w := newWorld(t)
 	w.keyed()
 	w.later(360 * 24 * time.Hour) // a year is what the key has
-	before := len(w.s.Requests())
+	before := w.s.Count()
 	var all sync.WaitGroup
 	for range 6 {
 		k := w.keeper()

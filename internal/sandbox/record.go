@@ -64,6 +64,13 @@ func (s *Sandbox) Requests() []Request {
 	return slices.Clone(s.requests)
 }
 
+// Count is how many requests there were so far.
+func (s *Sandbox) Count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.requests)
+}
+
 // Performed are the requests from the first one on that performed an operation
 // on a caller's behalf: not those by which a gateway asks about itself.
 func (s *Sandbox) Performed(first int) []Request {

@@ -46,7 +46,7 @@ func TestCloseEndsRequestsThatAreAnsweredLate(t *testing.T) {
 	if _, err := io.WriteString(c, "POST /v2/users HTTP/1.1\r\nHost: "+s.Issuer().Host+"\r\nContent-Length: 9\r\n\r\n{"); err != nil {
 		t.Fatal(err)
 	}
-	for len(s.Requests()) == 0 {
+	for s.Count() == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	if err := s.Close(); err != nil {
@@ -220,7 +220,7 @@ func TestTrapsAreOpen(t *testing.T) {
 		"InvertedPrecedence": {"POST", "/v2beta/administrators/search", token, nil, 200, "zitadel.internal_permission.v2beta.InternalPermissionService/UpdateAdministrator"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := len(s.Requests())
+			before := s.Count()
 			body := `{"expirationDate":"2999-01-01T00:00:00Z"}` // what a token needs; others leave it out
 			if c.header != nil && c.header[0] == "Content-Type" && strings.Contains(c.header[1], "form") {
 				body = ""
