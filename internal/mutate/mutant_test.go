@@ -16,7 +16,7 @@ func TestConditionsTruthsAndErrorsAreTurnedRound(t *testing.T) {
 		t.Fatal(pkg, err)
 	}
 	want := strings.NewReplacer(
-		"if a {", "if (a) != (mutantNumber == 5) {", "return true", "return (true) != (mutantNumber == 6)", 
+		"if a {", "if (a) != (mutantNumber == 5) {", "return true", "return (true) != (mutantNumber == 6)",
 		"case b: ", "case (b) != (mutantNumber == 7): ", `fmt.Errorf("x")`, `mutantError(8, fmt.Errorf("x"))`, "return a && b, nil", "return (a && b) != (mutantNumber == 9), nil",
 		"if func() bool { return false }() {", "if (func() bool { return (false) != (mutantNumber == 11) }()) != (mutantNumber == 10) {",
 	).Replace(text)
