@@ -141,7 +141,6 @@ func TestOwnServiceUserInBodyIsRefusedInEveryTransport(t *testing.T) {
 		"ConnectProto":            {"/" + userLock, "application/proto", nil, protobuf},
 		"ConnectGzip":             {"/" + userLock, "application/proto", map[string]string{"Content-Encoding": "gzip"}, zipped(protobuf)},
 		"GRPC":                    {"/" + userLock, "application/grpc", nil, framed(0, protobuf)},
-		"GRPCJSON":                {"/" + userLock, "application/grpc+json", nil, framed(0, []byte(escaped))},
 		"GRPCGzip":                {"/" + userLock, "application/grpc", map[string]string{"Grpc-Encoding": "gzip"}, framed(1, zipped(protobuf))},
 		"GRPCWeb":                 {"/" + userLock, "application/grpc-web+proto", nil, framed(0, protobuf)},
 		"GRPCWebTextManagementV1": {"/zitadel.management.v1.ManagementService/GetUserByID", "application/grpc-web-text", nil, []byte(base64.StdEncoding.EncodeToString(framed(0, protobuf)))},

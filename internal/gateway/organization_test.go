@@ -173,8 +173,6 @@ func spellings(t *testing.T, op *operation.Operation, m proto.Message) []sent {
 		all = append(all, sent{"grpc-web text", "POST", rpc, "application/grpc-web-text", "", []byte(text)})
 	} else {
 		all = append(all,
-			sent{"grpc json", "POST", rpc, "application/grpc+json", "", frame(0, camel)},
-			sent{"grpc-web json", "POST", rpc, "application/grpc-web+json", "", frame(0, snake)},
 			sent{"connect camel", "POST", rpc, "application/json", "", camel},
 			sent{"connect snake", "POST", rpc, "application/json", "", snake},
 			sent{"connect proto", "POST", rpc, "application/proto", "", wire},
@@ -332,7 +330,7 @@ func TestNoCarrierNamesAForeignOrganization(t *testing.T) {
 		}
 	}
 	t.Logf("%d fields, %d calls", fields, calls)
-	if fields < 130 || calls < 4500 {
+	if fields < 130 || calls < 4000 {
 		t.Errorf("only %d fields and %d calls", fields, calls)
 	}
 }

@@ -24,6 +24,7 @@ func TestUnlistedOperationsAreReachableByTheirRPCPathOnly(t *testing.T) {
 	}
 	for contentType, want := range map[string]operation.Protocol{
 		"application/grpc": operation.GRPC, "application/grpc-web": operation.GRPCWeb, "application/json": operation.Connect,
+		"application/grpc+json": operation.GRPC, "application/grpc-web+json": operation.GRPCWeb,
 		"application/connect+json": operation.ConnectStream, "application/connect+proto": operation.ConnectStream,
 	} {
 		got, err := extended.Resolve(operation.Request{Method: "POST", Target: "/" + name, ContentType: contentType})

@@ -28,16 +28,17 @@ func surfaceOf(name Name) surface {
 // to another handler. Those services take +json and read the body as protobuf
 // all the same (grpc-go falls back to it for a codec that it does not have), so
 // that JSON made for the purpose would be judged as one message and performed
-// as another.
+// as another. Before version 4 ZITADEL served every service so, and no client of
+// its own sends it: only unlisted operations, whose messages nobody judges, keep it.
 func rpcBody(op *Operation, contentType string) (json bool, err *Error) {
 	switch contentType {
 	case "application/grpc", "application/grpc+proto", "application/grpc-web", "application/grpc-web+proto":
 		return false, nil
 	case "application/grpc+json", "application/grpc-web+json":
-		if op.surface == rpcConnect {
+		if op.Unlisted && op.surface == rpcConnect {
 			return true, nil
 		}
-		return false, fail(ReasonContentType, "ZITADEL's v1 services read "+contentType+" as protobuf; send protobuf with application/grpc or application/grpc-web, or JSON to the REST path of "+string(op.Name))
+		return false, fail(ReasonContentType, "ZITADEL may read "+contentType+" as protobuf; send protobuf with application/grpc or application/grpc-web, or JSON by Connect or to the REST path of "+string(op.Name))
 	case "application/grpc-web-text", "application/grpc-web-text+proto":
 		if op.surface == rpcGateway {
 			return false, nil
