@@ -48,7 +48,7 @@ func TestExamplesHaveRulesThatCompile(t *testing.T) {
 	if err != nil || len(files) < 3 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
-	files = append(files, "../../configs/compose/zproxy.yaml", "../../docs/examples/login-v2/zproxy.yaml")
+	files = append(files, "../../configs/compose/zproxy.yaml", "../../docs/examples/login-v2/zproxy.yaml", "../../docs/examples/terraform/zproxy.yaml")
 	for _, file := range files {
 		if filepath.Base(file) == "alerts.yaml" { // Prometheus's
 			continue

@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// Terraform itself is not here: that the example is HCL, and what the provider is told.
+// Terraform and its provider are not here: that the example is HCL, and what the provider is told.
 func TestExampleForTerraform(t *testing.T) {
 	file, faults := hclparse.NewParser().ParseHCLFile(filepath.Join(root, "docs/examples/terraform/main.tf"))
 	if faults.HasErrors() {

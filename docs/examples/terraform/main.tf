@@ -15,8 +15,7 @@ provider "zitadel" {
   access_token = "zproxy-has-it"
 }
 
-# zproxy's rule needs ManagementService/GetOrgByDomainGlobal, AddProject, GetProjectByID, UpdateProject
-# and RemoveProject, with their hazards; its refusals name what is missing.
+# zproxy.yaml has the rule for it.
 resource "zitadel_project" "crm" {
   name   = "crm"
   org_id = "287345091734012345"
