@@ -46,7 +46,7 @@ func rpcBody(op *Operation, contentType string) (json bool, err *Error) {
 		return false, fail(ReasonContentType, "application/grpc-web-text is served for v1 services only; use application/grpc-web")
 	}
 	if hasPrefixFold(contentType, "application/grpc") {
-		return false, fail(ReasonContentType, "this form of application/grpc is not served; use application/grpc, application/grpc-web, or either with +proto or +json, without parameters")
+		return false, fail(ReasonContentType, "this form of application/grpc is not served; use application/grpc, application/grpc-web, or either with +proto, without parameters")
 	}
 	if op.surface == rpcGateway {
 		return false, fail(ReasonUnknownOperation, "ZITADEL serves no Connect for v1 services; use gRPC, gRPC-web or the REST path of "+string(op.Name))
