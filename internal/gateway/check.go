@@ -45,7 +45,7 @@ func Check(ctx context.Context, cfg *config.Config, options CheckOptions) ([]Fin
 	}
 	findings := append(checkRules(cfg, rules), grown(rules, options.Known)...)
 	findings = append(append(findings, checkEnds(cfg, time.Now())...), checkTargets(rules)...)
-	trust, err := upstreamTLS(cfg.Upstream)
+	trust, _, err := upstreamTLS(cfg.Upstream)
 	if err != nil {
 		findings = append(findings, Finding{Level: Fault, About: "upstream", Message: err.Error()})
 	}

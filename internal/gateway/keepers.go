@@ -11,7 +11,7 @@ import (
 
 // Asker asks ZITADEL on zproxy's own behalf, with the trust that cfg gives it.
 func Asker(cfg *config.Config) (*zitadel.Client, error) {
-	trust, err := upstreamTLS(cfg.Upstream)
+	trust, _, err := upstreamTLS(cfg.Upstream)
 	if err != nil {
 		return nil, err
 	}
@@ -21,7 +21,7 @@ func Asker(cfg *config.Config) (*zitadel.Client, error) {
 // Keeper looks after the key file of u, a service user with one, as its
 // configuration says or else by the defaults.
 func Keeper(cfg *config.Config, u config.ServiceUser) (*keys.Keeper, error) {
-	trust, err := upstreamTLS(cfg.Upstream)
+	trust, _, err := upstreamTLS(cfg.Upstream)
 	if err != nil {
 		return nil, err
 	}

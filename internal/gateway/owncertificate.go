@@ -21,10 +21,10 @@ type ownCertificate struct {
 	failed atomic.Pointer[error] // why they were not taken then
 }
 
-func newOwnCertificate(c *config.UpstreamTLS) *ownCertificate {
+func newOwnCertificate(c *config.UpstreamTLS) (*ownCertificate, error) {
 	o := &ownCertificate{certFile: c.CertificateFile, keyFile: c.KeyFile}
 	o.seen = o.looks()
-	return o
+	return o, o.read()
 }
 
 func (o *ownCertificate) read() error {

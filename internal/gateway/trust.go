@@ -10,27 +10,25 @@ import (
 )
 
 // upstreamTLS is how ZITADEL is trusted, and what proves zproxy to it: under the
-// issuer's name, whatever the address.
-func upstreamTLS(u config.Upstream) (*tls.Config, error) {
-	c := &tls.Config{ServerName: u.Issuer.Hostname(), MinVersion: tls.VersionTLS12}
-	var err error
+// issuer's name, whatever the address. own is nil where nothing does.
+func upstreamTLS(u config.Upstream) (c *tls.Config, own *ownCertificate, err error) {
+	c = &tls.Config{ServerName: u.Issuer.Hostname(), MinVersion: tls.VersionTLS12}
 	if c.RootCAs, err = roots(u.CAFile); err != nil {
-		return c, err
+		return c, nil, err
 	}
 	if u.TLS == nil {
-		return c, nil
+		return c, nil, nil
 	}
 	if u.TLS.MinimumVersion == "1.3" {
 		c.MinVersion = tls.VersionTLS13
 	}
 	if u.TLS.CertificateFile != "" {
-		own := newOwnCertificate(u.TLS)
-		if err := own.read(); err != nil {
-			return c, err
+		if own, err = newOwnCertificate(u.TLS); err != nil {
+			return c, nil, err
 		}
 		c.GetClientCertificate = own.get
 	}
-	return c, nil
+	return c, own, nil
 }
 
 // roots reads upstream.ca_file. Nil means the system's roots.

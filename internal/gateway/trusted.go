@@ -29,10 +29,7 @@ func newTrusted(u config.Upstream) (*trusted, error) {
 		}
 	}
 	var err error
-	t.tls, err = upstreamTLS(u)
-	if u.TLS != nil && u.TLS.CertificateFile != "" {
-		t.own = newOwnCertificate(u.TLS)
-	}
+	t.tls, t.own, err = upstreamTLS(u)
 	return t, err
 }
 
