@@ -41,7 +41,7 @@ type exchange struct {
 	whole   []byte               // the body, where it was read before forwarding
 	lease   lease                // of memory, for what is looked into
 	isRead  bool                 // whole is all of the body, nil if that is empty
-	turn    bool                 // it is the caller's turn to have a large body judged
+	endTurn func()               // nil unless it is the caller's turn to have a large body judged
 	message protoreflect.Message // the request message, where a rule judges it
 	body    *inBody              // the body, where it streams
 	out     io.Reader            // what of it goes upstream: body, or body behind a guard

@@ -14,6 +14,7 @@ import (
 	"github.com/zproxy/zproxy/authn/serviceuser"
 	"github.com/zproxy/zproxy/internal/audit"
 	"github.com/zproxy/zproxy/internal/ownuser"
+	"github.com/zproxy/zproxy/internal/turns"
 	"github.com/zproxy/zproxy/policy"
 	"github.com/zproxy/zproxy/policy/operation"
 	"github.com/zproxy/zproxy/proxy/limit"
@@ -120,9 +121,9 @@ type Proxy struct {
 	streams *streams
 	takers  *takers
 
-	memory *shares // of bodies that are read whole
-	most   int64   // of it
-	turns  *turns  // to have them judged
+	memory *shares      // of bodies that are read whole
+	most   int64        // of it
+	turns  *turns.Turns // of each caller's large ones, to be judged or searched
 }
 
 // New checks that c is whole.
@@ -167,7 +168,7 @@ func (p *Proxy) follow(c Config) {
 	}
 	p.says = make(map[string]authn.Authenticator)
 	if c.Before == nil {
-		p.memory, p.streams, p.turns, p.takers = new(shares), new(streams), new(turns), new(takers)
+		p.memory, p.streams, p.turns, p.takers = new(shares), new(streams), turns.New(1), new(takers)
 		p.Begin()
 		return
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/zproxy/zproxy/internal/turns"
 )
 
 // handshakeTimeout bounds a handshake and the wait for its turn, and the others
@@ -34,7 +36,7 @@ func TLS(l net.Listener, config *tls.Config, refused func(*tls.Conn, error)) *Se
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &Secured{
 		Listener: l, config: config, refused: refused, ctx: ctx, cancel: cancel,
-		ready: make(chan net.Conn), turns: newTurns(maxHandshakes, handshakesPerAddress), ended: make(chan error, 1),
+		ready: make(chan net.Conn), slots: make(chan struct{}, maxHandshakes), turns: turns.New(handshakesPerAddress), ended: make(chan error, 1),
 	}
 	go t.accept()
 	return t
@@ -48,8 +50,9 @@ type Secured struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	ready   chan net.Conn
-	turns   *turns
-	ended   chan error // why accepting ended
+	slots   chan struct{}
+	turns   *turns.Turns // of each address
+	ended   chan error   // why accepting ended
 	running sync.WaitGroup
 	shaking atomic.Int64 // handshakes under way, and what passed and is not accepted yet
 }
@@ -75,10 +78,25 @@ func (t *Secured) accept() {
 	}
 }
 
+// wait waits until a handshake with address may begin, or ctx ends, and returns
+// what ends either.
+func (t *Secured) wait(ctx context.Context, address string) (leave func()) {
+	end, ok := t.turns.Wait(ctx, address)
+	if !ok {
+		return func() {}
+	}
+	select {
+	case t.slots <- struct{}{}:
+		return func() { <-t.slots; end() }
+	case <-ctx.Done():
+		return end
+	}
+}
+
 func (t *Secured) shake(c net.Conn) {
 	conn := tls.Server(c, t.config)
 	ctx, cancel := context.WithTimeout(t.ctx, handshakeTimeout)
-	leave := t.turns.wait(ctx, addressOf(c))
+	leave := t.wait(ctx, addressOf(c))
 	err := conn.HandshakeContext(ctx) // which fails at once if no turn came
 	leave()
 	cancel()
