@@ -23,8 +23,8 @@ const (
 	probeTime = 2 * time.Second
 )
 
-// wasters bounds the callers that are remembered because they wasted a probe.
-const wasters = 256
+// maxWasters bounds the callers that are remembered because they wasted a probe.
+const maxWasters = 256
 
 // circuit refuses requests at once while the upstream answers none, and lets one
 // probe at a time through to find out when it does again.
@@ -134,7 +134,7 @@ func (c *circuit) abandoned(p probe, caller string, now time.Time) {
 	if at := &c.places[p.place]; at.probe == p.number { // and none has followed it
 		at.next = now
 	}
-	if p.place != 0 || !c.open.Load() || len(c.wasters) >= wasters {
+	if p.place != 0 || !c.open.Load() || len(c.wasters) >= maxWasters {
 		return
 	}
 	if c.wasters == nil {

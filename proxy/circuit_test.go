@@ -157,16 +157,16 @@ func TestCallersThatCallProbesOffKeepNobodyFromProbing(t *testing.T) {
 	op := new(operation.Operation)
 	c, at, _ := openTestCircuit(op)
 	callers := func(do func(caller string)) {
-		for i := range 2 * wasters {
+		for i := range 2 * maxWasters {
 			do("unix:" + strconv.Itoa(i))
 		}
 	}
 	callers(func(caller string) { c.abandoned(c.admit(op, caller, false, at).probe, caller, at) })
-	if len(c.wasters) != wasters {
+	if len(c.wasters) != maxWasters {
 		t.Errorf("%d callers are remembered", len(c.wasters))
 	}
 	admitted := 0
-	for i := range wasters {
+	for i := range maxWasters {
 		if c.admit(op, "unix:"+strconv.Itoa(i), false, at).ok {
 			admitted++
 		}

@@ -1,5 +1,7 @@
-// Package listener opens the sockets that callers connect to, and tells of the
-// malformed requests that net/http answers before any handler sees them.
+// Package listener opens the sockets that callers connect to, puts TLS on them,
+// bounds how many connections and handshakes callers may hold and how long they
+// may take nothing, and tells of the malformed requests that net/http answers
+// before any handler sees them.
 package listener
 
 import (
