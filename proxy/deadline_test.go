@@ -1,7 +1,6 @@
 package proxy_test
 
 import (
-	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -66,19 +65,8 @@ func TestTheShorterOfTwoTimesCounts(t *testing.T) {
 // Most clients give their calls a time: an answer that comes long before its end
 // tells of ZITADEL all the same.
 func TestAnswersLongBeforeTheDeadlineOpenTheCircuit(t *testing.T) {
-	at := serveUpstream(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}))
-	var later atomic.Int64
-	o := upstreamAt(t, at, func(*proxy.UpstreamConfig) {})
-	plain := o.config
-	o.config = func(c *proxy.Config) {
-		plain(c)
-		c.Clock = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
-	}
-	g := newGatewayAt(t, at, o)
-	later.Store(int64(time.Minute))
+	var n atomic.Int64
+	g, ahead := gatewayAhead(t, unavailable(t, &n), func(*proxy.UpstreamConfig) {})
 	for range 5 {
 		r, err := http.NewRequest(http.MethodGet, g.url+"/v2/users/1", nil)
 		check(t, err)
@@ -87,7 +75,7 @@ func TestAnswersLongBeforeTheDeadlineOpenTheCircuit(t *testing.T) {
 		check(t, err)
 		res.Body.Close()
 	}
-	later.Store(int64(time.Minute - time.Second)) // no time for a probe
+	ahead.Store(0) // no time for a probe, for a minute
 	res, err := client(t, 1).Get(g.url + "/v2/users/1")
 	check(t, err)
 	res.Body.Close()
