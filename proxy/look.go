@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/http"
+	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -63,9 +64,12 @@ func (x *exchange) lookForShadows() {
 		return
 	}
 	if x.in.Body != nil && x.in.Body != http.NoBody {
-		body, err := x.grow(min(shadowBytes, x.inspectBytes))
+		body, err := x.readWholeBody(min(shadowBytes, x.inspectBytes))
 		if err != nil {
 			x.putBack(body)
+			if errors.Is(err, errTooLarge) || errors.Is(err, errBusy) {
+				x.readUntil(time.Time{})
+			}
 			return
 		}
 		x.took(body)
