@@ -31,8 +31,9 @@ const maxWasters = 256
 //
 // A probe that ends before the upstream could answer it tells nothing, and its
 // place is free at once. Those who can be expected to waste probes, because they
-// give their calls less time than a probe may take or have called one off, have
-// a place of their own: however many they are, they keep nobody else from probing.
+// give their calls less time than a probe may take, still send their body or have
+// called one off, have a place of their own: however many they are, they keep
+// nobody else from probing.
 //
 // Failures are connections that cannot be made or break before an answer,
 // answers that do not come, and 502, 503 and 504. While all of them are such
@@ -69,7 +70,7 @@ type admission struct {
 }
 
 // admit lets a request of caller through, or not. hasty says that it may end
-// before a probe would.
+// before a probe would, or last as long as its caller wants.
 func (c *circuit) admit(op *operation.Operation, caller string, hasty bool, now time.Time) admission {
 	if !c.open.Load() {
 		return admission{ok: true}

@@ -26,7 +26,9 @@ func (x *exchange) enter() *refusal {
 	}
 	x.inFlight = true
 	now := x.clock()
-	a := u.circuit.admit(x.resolved.Operation, x.record.Caller, x.hasDeadline && x.given-now.Sub(x.begin) < probeTime, now)
+	// What the caller still sends takes as long as the caller wants.
+	hasty := x.body != nil || x.hasDeadline && x.given-now.Sub(x.begin) < probeTime
+	a := u.circuit.admit(x.resolved.Operation, x.record.Caller, hasty, now)
 	x.probe = a.probe
 	if a.ok {
 		return nil
