@@ -9,10 +9,12 @@ import (
 
 // untilSignal returns a context that ends with the first SIGINT or SIGTERM. A
 // second one ends the program at once, as if nobody had listened, however soon it
-// comes.
+// comes, and even if who started the program had it ignored, as shells do with SIGINT
+// of what runs in the background.
 func untilSignal() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
+	ignored := signal.Ignored(syscall.SIGINT) // before that it is listened to
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	done := make(chan struct{})
 	next := func() (os.Signal, bool) {
@@ -29,8 +31,7 @@ func untilSignal() (ctx context.Context, stop func()) {
 		}
 		cancel()
 		if s, ok := next(); ok {
-			signal.Reset(s)
-			_ = syscall.Kill(os.Getpid(), s.(syscall.Signal))
+			end(s.(syscall.Signal), ignored)
 		}
 	}()
 	return ctx, func() {
@@ -38,4 +39,12 @@ func untilSignal() (ctx context.Context, stop func()) {
 		close(done)
 		cancel()
 	}
+}
+
+func end(s syscall.Signal, ignored bool) {
+	if ignored && s == syscall.SIGINT {
+		os.Exit(128 + int(s)) // as shells show it
+	}
+	signal.Reset(s)
+	_ = syscall.Kill(os.Getpid(), s)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -68,8 +69,16 @@ func TestSIGHUPReloads(t *testing.T) {
 
 // The second signal does not wait for anybody.
 func TestASecondSignalEndsAtOnce(t *testing.T) {
+	t.Run("SIGTERM", func(t *testing.T) { endTwice(t, syscall.SIGTERM) })
+	t.Run("SIGINT", func(t *testing.T) { endTwice(t, syscall.SIGINT) })
+}
+
+// endTwice starts zproxy with SIGINT ignored, as a shell does in the background.
+func endTwice(t *testing.T, signals syscall.Signal) {
 	s := newSite(t)
 	address, socket := listening(t)
+	signal.Ignore(syscall.SIGINT)
+	defer signal.Reset(syscall.SIGINT)
 	p := startProcess(t, s.write(t, "zproxy.yaml", siteFile), map[string]*os.File{"local": socket})
 	s.FailAPI(0, 1, time.Minute)
 	client := &http.Client{Transport: new(http.Transport), Timeout: time.Minute}
@@ -85,10 +94,10 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	for !slices.ContainsFunc(s.Requests(), aimed) {
 		time.Sleep(5 * time.Millisecond)
 	}
-	p.signal(syscall.SIGTERM)
+	p.signal(signals)
 	p.log.waits(t, "draining") // two at once would be one to the kernel
 	began := time.Now()
-	p.signal(syscall.SIGTERM)
+	p.signal(signals)
 	if err := p.waited(); err == nil || time.Since(began) > 20*time.Second {
 		t.Errorf("it ended with %v after %v, want at once and with a non-zero code", err, time.Since(began))
 	}
