@@ -41,7 +41,7 @@ func (x *exchange) lookToDecide() *refusal {
 	}
 	err := x.await()
 	if err == nil {
-		x.message, err = x.readMessage()
+		x.message, err = x.readMessage(x.inspectBytes)
 	}
 	if err == nil {
 		return nil
@@ -53,7 +53,7 @@ func (x *exchange) lookToDecide() *refusal {
 	return x.denied()
 }
 
-// shadowBytes is how much of a body is read for shadow rules alone.
+// shadowBytes is how much of a body is read, and unpacked, for shadow rules alone.
 const shadowBytes = 64 << 10
 
 // lookForShadows reads a message that only shadow rules judge. They must not
@@ -76,7 +76,7 @@ func (x *exchange) lookForShadows() {
 	} else {
 		x.isRead = true
 	}
-	x.message, _ = x.readMessage()
+	x.message, _ = x.readMessage(min(shadowBytes, x.inspectBytes)) // nobody takes turns here
 }
 
 // took keeps a body that was read to its end.
@@ -108,9 +108,10 @@ func (x *exchange) readWhole() *refusal {
 	return nil
 }
 
-// readMessage is the message that ZITADEL would read out of the request.
-func (x *exchange) readMessage() (protoreflect.Message, error) {
-	body, err := oneMessage(x.whole, x.bodyForm(), x.inspectBytes)
+// readMessage is the message that ZITADEL would read out of the request. It has
+// limit bytes at most, once it is unpacked.
+func (x *exchange) readMessage(limit int64) (protoreflect.Message, error) {
+	body, err := oneMessage(x.whole, x.bodyForm(), limit)
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func (x *exchange) signIn() *refusal {
 		if errors.Is(err, errTurn) {
 			return x.bodyRefused(err)
 		}
-		if x.message, err = x.readMessage(); err != nil {
+		if x.message, err = x.readMessage(x.inspectBytes); err != nil {
 			x.decision = policy.Decision{Reason: policy.ReasonUnreadable, Rule: x.decision.Rule, RuleIndex: -1, Detail: err.Error()}
 			return x.denied()
 		}

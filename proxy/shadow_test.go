@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -70,5 +71,28 @@ func TestAShadowRuleWaitsForNoBodyForEver(t *testing.T) {
 	})
 	if r := outcomes(g.records(t, 1)); len(r) != 1 || r[0].Reason == "" {
 		t.Errorf("records: %+v", r)
+	}
+}
+
+// What unpacks to much is none of the shadow rules' business, as what is large is
+// not: bodies that they look into take no turns.
+func TestShadowRulesLookIntoNothingLarge(t *testing.T) {
+	g := newGateway(t, new(counted), options{rules: []policy.Rule{
+		{Name: "dark", Callers: []string{"anonymous:test"}, Operations: []string{userList}, When: "size(request.queries) == 0", As: "reader", Shadow: true},
+		{Name: "light", Callers: []string{"anonymous:test"}, Operations: []string{userList}, As: "reader"},
+	}})
+	for i, c := range []struct {
+		spaces int
+		shadow string
+	}{{10, "dark"}, {100 << 10, ""}} {
+		r, err := http.NewRequest(http.MethodPost, g.url+"/"+userList, bytes.NewReader(zipped([]byte("{"+strings.Repeat(" ", c.spaces)+"}"))))
+		check(t, err)
+		r.Header = http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {"gzip"}}
+		res, err := client(t, 1).Do(r)
+		check(t, err)
+		check(t, res.Body.Close())
+		if got := outcomes(g.records(t, i+1))[i]; res.StatusCode != http.StatusOK || got.Shadow != c.shadow {
+			t.Errorf("%d spaces: HTTP %d, shadow %q", c.spaces, res.StatusCode, got.Shadow)
+		}
 	}
 }
