@@ -150,7 +150,7 @@ func (w *world) settled(t *testing.T) held {
 	for range 100 {
 		time.Sleep(100 * time.Millisecond)
 		now := measure()
-		if now.goroutines >= last.goroutines && now.heap+64<<10 >= last.heap {
+		if now.goroutines >= last.goroutines && now.files >= last.files && now.heap+64<<10 >= last.heap {
 			return last
 		}
 		last = now
