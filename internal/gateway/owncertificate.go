@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"github.com/rs/zerolog"
-
 	"github.com/zproxy/zproxy/internal/config"
 )
 
@@ -49,19 +47,21 @@ func (o *ownCertificate) looks() string { return appearance(o.certFile) + " " + 
 
 // look tells of files that look otherwise than at the last look: the next
 // handshake may be long in coming, and says nothing of those that are bad.
-func (o *ownCertificate) look(log zerolog.Logger) {
+func (o *ownCertificate) look(g *Gateway) {
 	looks := o.looks()
 	if looks == o.seen {
 		return
 	}
 	o.seen = looks
-	if err := o.read(); err != nil {
+	err := o.read()
+	g.metrics.CertificatesReloaded("", err)
+	if err != nil {
 		o.failed.Store(&err)
-		log.Error().Err(err).Msg("reloading the certificate towards the upstream failed; the one read before stays in use")
+		g.log.Error().Err(err).Msg("reloading the certificate towards the upstream failed; the one read before stays in use")
 		return
 	}
 	o.failed.Store(nil)
-	log.Info().Msg("certificate towards the upstream reloaded")
+	g.log.Info().Msg("certificate towards the upstream reloaded")
 }
 
 // failure is why the last files were not taken, "" if they were.

@@ -104,6 +104,9 @@ admin: {address: "127.0.0.1:0"}
 		code, detail := l.readyz(t)
 		return code == http.StatusOK && strings.Contains(detail.UpstreamCertificate, "own.crt") && strings.Contains(l.log.String(), "stays in use")
 	})
+	if text := l.metrics(t); !strings.Contains(text, `zproxy_certificate_reloads_total{listener="",result="failed"} 1`) {
+		t.Error("the failed reload is not counted")
+	}
 	replace(t, filepath.Join(l.dir, "own.key"), freshKey)
 	eventually(t, "no fault", func() bool {
 		_, detail := l.readyz(t)

@@ -29,7 +29,7 @@ func (g *Gateway) watch(ctx context.Context, hangup <-chan os.Signal) error {
 				}
 			}
 			if own := g.current.Load().trust.own; own != nil {
-				own.look(g.log)
+				own.look(g)
 			}
 			w.step()
 		}

@@ -9,24 +9,31 @@ type listeners struct {
 }
 
 func newListeners() listeners {
-	return listeners{
+	l := listeners{
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "zproxy_certificate_reloads_total", Help: "Certificate files that were read again, by listener and result: done or failed.",
+			Name: "zproxy_certificate_reloads_total", Help: "Certificate files that were read again, by listener (none for upstream.tls) and result: done or failed.",
 		}, []string{"listener", "result"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "zproxy_connections_refused_total", Help: "Connections closed at once because too many were open, by listener.",
 		}, []string{"listener"}),
 	}
+	l.beginReloads("")
+	return l
 }
 
 func (l listeners) begin(name string) {
 	l.refused.WithLabelValues(name)
+	l.beginReloads(name)
+}
+
+// beginReloads lets the first failure be an increase, for which there is an alert.
+func (l listeners) beginReloads(name string) {
 	l.reloads.WithLabelValues(name, done)
 	l.reloads.WithLabelValues(name, failed)
 }
 
-// CertificatesReloaded counts that a listener's files were read again; err is
-// why they were not taken.
+// CertificatesReloaded counts that the files of a listener, or of upstream.tls
+// if it is "", were read again; err is why they were not taken.
 func (m *Metrics) CertificatesReloaded(listener string, err error) {
 	m.listeners.reloads.WithLabelValues(listener, resultOf(err)).Inc()
 }
