@@ -81,6 +81,7 @@ func TestKeyIsReplacedUnderTrafficWithoutAFailedRequest(t *testing.T) {
 	var sent, failed atomic.Int64
 	call, stop := context.WithCancel(ctx)
 	var callers sync.WaitGroup
+	begin := time.Now()
 	for range 4 {
 		callers.Go(func() {
 			client := &http.Client{Transport: new(http.Transport)}
@@ -104,6 +105,7 @@ func TestKeyIsReplacedUnderTrafficWithoutAFailedRequest(t *testing.T) {
 	until(t, "the new key is taken up", func() bool { return strings.Contains(log.String(), "credential-changed") })
 	stop()
 	callers.Wait()
+	t.Logf("%d calls, %.0f a second", sent.Load(), float64(sent.Load())/time.Since(begin).Seconds())
 	if failed.Load() > 0 || sent.Load() == 0 {
 		t.Errorf("%d of %d requests failed\n%s", failed.Load(), sent.Load(), log)
 	}
