@@ -90,11 +90,13 @@ func besideError(r *ast.ReturnStmt) bool {
 	if len(r.Results) == 1 {
 		return false
 	}
-	switch last := r.Results[len(r.Results)-1].(type) {
+	last := r.Results[len(r.Results)-1]
+	switch e := last.(type) {
 	case *ast.Ident:
-		return last.Name == "err"
+		return e.Name == "err"
 	case *ast.CallExpr:
-		return true
+		f, ok := e.Fun.(*ast.Ident)
+		return ok && f.Name == "fail" || isNewError(last) // fail makes the errors of policy/operation
 	}
 	return false
 }

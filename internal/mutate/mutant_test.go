@@ -10,12 +10,14 @@ import (
 func TestConditionsTruthsAndErrorsAreTurnedRound(t *testing.T) {
 	text := "package p\nimport \"fmt\"\nfunc f(a, b bool, err error) (bool, error) {\n\tif a { return true, nil }\n\tif err != nil { return !b, err }\n" +
 		"\tswitch {\n\tcase b: return a && b, fmt.Errorf(\"x\")\n\t}\n\tif err == nil { return a && b, nil }\n\tswitch a {\n\tcase b:\n\t}\n" +
-		"\tif func() bool { return false }() { return a, nil }\n\treturn a, nil\n}\n"
+		"\tif func() bool { return false }() { return a, nil }\n\treturn a, nil\n}\nfunc g() (bool, string) { return true, fmt.Sprint() }\n" +
+		"func h() (bool, error) { return true, fail() }\n"
 	pkg, all, err := mutantsOf("p.go", []byte(text))
 	if err != nil || pkg != "p" {
 		t.Fatal(pkg, err)
 	}
 	want := strings.NewReplacer(
+		"{ return true, fmt.Sprint() }", "{ return (true) != (mutantNumber == 12), fmt.Sprint() }", "return true, fail()", "return true, fail()",
 		"if a {", "if (a) != (mutantNumber == 5) {", "return true", "return (true) != (mutantNumber == 6)",
 		"case b: ", "case (b) != (mutantNumber == 7): ", `fmt.Errorf("x")`, `mutantError(8, fmt.Errorf("x"))`, "return a && b, nil", "return (a && b) != (mutantNumber == 9), nil",
 		"if func() bool { return false }() {", "if (func() bool { return (false) != (mutantNumber == 11) }()) != (mutantNumber == 10) {",
