@@ -63,8 +63,9 @@ func (x *exchange) lookForShadows() {
 	if x.in.ContentLength > shadowBytes {
 		return
 	}
+	limit := min(shadowBytes, x.inspectBytes)
 	if x.in.Body != nil && x.in.Body != http.NoBody {
-		body, err := x.readWholeBody(min(shadowBytes, x.inspectBytes))
+		body, err := x.readWholeBody(limit)
 		if err != nil {
 			x.putBack(body)
 			if errors.Is(err, errTooLarge) || errors.Is(err, errBusy) {
@@ -76,7 +77,7 @@ func (x *exchange) lookForShadows() {
 	} else {
 		x.isRead = true
 	}
-	x.message, _ = x.readMessage(min(shadowBytes, x.inspectBytes)) // nobody takes turns here
+	x.message, _ = x.readMessage(limit) // nobody takes turns here
 }
 
 // took keeps a body that was read to its end.
